@@ -1,0 +1,387 @@
+//! A cell: a place for one message, which a process may die in the middle of filling or emptying.
+//!
+//! Queues are rings of cells; a member slot has one for the arguments and one for the result. A cell is two words:
+//!
+//! ```text
+//! state   lap(44) | thread slot + 1 (16) | status(4)
+//! value   what it holds: an owned reference, or the header of bytes that follow the cell
+//! ```
+//!
+//! | status | who may move it, and where |
+//! |---|---|
+//! | `FREE(l)` | any producer, to `CLAIMED(t, l)` |
+//! | `CLAIMED(t, l)` | t, to `FULL(l)`, which is the commit; after t's death its sweeper, to `DEAD(l)` |
+//! | `FULL(l)` | any consumer, to `TAKEN(t, l)` |
+//! | `TAKEN(t, l)` | t, to `FREE(l + 1)`, which is the commit; after t's death its sweeper, back to `FULL(l)` |
+//! | `DEAD(l)` | any consumer, to `FREE(l + 1)`: nothing was in it |
+//!
+//! The claim and its owner are one compare-and-swap, so no claim is ever without a name. The claimer writes the intent
+//! `PUT_TRY(cell, CLAIMED(t, l))` *before* that, so that its sweeper finds the cell without knowing what a queue is.
+//!
+//! # Handing a reference over
+//!
+//! Into a cell: the reference is in the producer's ledger. `FULL` makes the cell its owner, then the ledger record is
+//! cleared. The intent is advanced to `PUT_HELD` after the claim:
+//!
+//! | intent | cell | meaning | recovery |
+//! |---|---|---|---|
+//! | `PUT_TRY` | `CLAIMED(t, l)` | claimed, not filled | `DEAD`; the record stays and is swept |
+//! | `PUT_TRY` | anything else | never claimed | the record stays and is swept |
+//! | `PUT_HELD` | `CLAIMED(t, l)` | not committed | `DEAD`; the record stays and is swept |
+//! | `PUT_HELD` | anything else | committed | the record is cleared |
+//!
+//! Out of a cell it is the mirror image: the consumer writes a *tentative* record, which does not count, commits by
+//! `FREE(l + 1)`, and makes the record count:
+//!
+//! | intent | cell | meaning | recovery |
+//! |---|---|---|---|
+//! | `TAKE_TRY` | `TAKEN(t, l)` | taken, not committed | back to `FULL`; the record is cleared |
+//! | `TAKE_TRY` | anything else | never taken | the record is cleared |
+//! | `TAKE_HELD` | `TAKEN(t, l)` | not committed | back to `FULL`; the record is cleared |
+//! | `TAKE_HELD` | anything else | committed | the record counts, and is swept |
+
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+use crate::ground::Ground;
+use crate::ids::ThreadId;
+use crate::intent::{Intent, Op};
+use crate::owned::Owned;
+use crate::region::Shared;
+use crate::slots::IntentSlot;
+
+/// The two words of a place for one message. See the module's essay in the source for the protocol.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Cell {
+    pub(crate) state: AtomicU64,
+    pub(crate) value: AtomicU64,
+}
+
+// SAFETY: repr(C), atomics only.
+unsafe impl Shared for Cell {}
+
+/// What a cell's state word says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CellState {
+    /// How often the cell was emptied.
+    pub lap: u64,
+    /// Slot index + 1 of the thread at work on it.
+    pub thread: u32,
+    /// Which of the states.
+    pub status: Status,
+}
+
+/// The states of a cell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Status {
+    /// Empty.
+    Free = 0,
+    /// A producer is filling it.
+    Claimed = 1,
+    /// It holds a message.
+    Full = 2,
+    /// A consumer is emptying it.
+    Taken = 3,
+    /// Its producer died: nothing is in it, step over.
+    Dead = 4,
+    /// The ring goes on elsewhere.
+    Moved = 5,
+}
+
+impl CellState {
+    /// Reads a state word.
+    #[inline]
+    pub fn unpack(word: u64) -> CellState {
+        let status = match word & 0xF {
+            0 => Status::Free,
+            1 => Status::Claimed,
+            2 => Status::Full,
+            3 => Status::Taken,
+            4 => Status::Dead,
+            _ => Status::Moved,
+        };
+        CellState { lap: word >> 20, thread: (word >> 4) as u32 & 0xFFFF, status }
+    }
+
+    /// The word that says this.
+    #[inline]
+    pub fn pack(self) -> u64 {
+        self.lap << 20 | u64::from(self.thread) << 4 | self.status as u64
+    }
+
+    fn with(self, status: Status) -> CellState {
+        CellState { thread: 0, status, ..self }
+    }
+
+    fn by(self, thread: u32, status: Status) -> CellState {
+        CellState { thread: thread + 1, status, ..self }
+    }
+}
+
+/// Settles a cell intent that a thread which is gone left in `slot`; as often as sweepers die over it.
+///
+/// An operation that was not committed is first put back to its first phase: once the cell has been given up, "held and
+/// not the claimer's any more" would read as committed.
+pub(crate) fn settle(ground: &Ground, slot: &IntentSlot, intent: Intent) {
+    let Intent { op, a: cell, b: mine, c: record, d: value } = intent;
+    let cell = ground.region.at::<Cell>(cell);
+    let held = cell.state.load(Acquire) == mine;
+    let was = CellState::unpack(mine);
+    let set_record = |value: u64| {
+        if record != 0 {
+            ground.word(record).store(value, Release);
+        }
+    };
+    match op {
+        Op::PutTry | Op::PutHeld => {
+            if held {
+                slot.advance(Op::PutTry);
+                let _ = cell.state.compare_exchange(mine, was.with(Status::Dead).pack(), AcqRel, Relaxed);
+            } else if op == Op::PutHeld {
+                set_record(0);
+            }
+        }
+        Op::TakeTry | Op::TakeHeld => {
+            if held {
+                slot.advance(Op::TakeTry);
+                set_record(0);
+                let _ = cell.state.compare_exchange(mine, was.with(Status::Full).pack(), AcqRel, Relaxed);
+            } else {
+                set_record(if op == Op::TakeHeld { value } else { 0 });
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A claim on a cell, to be filled or emptied by the thread that made it.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    ground: &'a Ground,
+    thread: u32,
+    cell: &'a Cell,
+    mine: u64,
+}
+
+impl<'a> Claim<'a> {
+    /// Tries to turn `FREE(l)`, seen as `seen`, into `CLAIMED(t, l)`. `record` is the ledger word of the reference that
+    /// is going to be handed over, or 0.
+    pub(crate) fn put(ground: &'a Ground, thread: u32, cell: &'a Cell, seen: CellState, record: u64) -> Option<Claim<'a>> {
+        Claim::make(ground, thread, cell, seen, Status::Claimed, Op::PutTry, record)
+    }
+
+    /// Tries to turn `FULL(l)` into `TAKEN(t, l)`; `record` is the ledger word to move the reference to, or 0.
+    pub(crate) fn take(ground: &'a Ground, thread: u32, cell: &'a Cell, seen: CellState, record: u64) -> Option<Claim<'a>> {
+        Claim::make(ground, thread, cell, seen, Status::Taken, Op::TakeTry, record)
+    }
+
+    #[inline]
+    fn make(ground: &'a Ground, thread: u32, cell: &'a Cell, seen: CellState, to: Status, op: Op, record: u64) -> Option<Claim<'a>> {
+        let mine = seen.by(thread, to).pack();
+        let intent = &ground.thread(thread).intent;
+        intent.begin(op, ground.offset_of(&cell.state), mine, record, 0);
+        if cell.state.compare_exchange(seen.pack(), mine, AcqRel, Relaxed).is_err() {
+            intent.clear();
+            return None;
+        }
+        Some(Claim { ground, thread, cell, mine })
+    }
+
+    /// Publishes what was written: `value`, and whatever bytes belong to it. With a reference, the cell owns it now.
+    #[inline]
+    pub(crate) fn fill(self, value: u64, record: u64) {
+        let intent = &self.ground.thread(self.thread).intent;
+        if record != 0 {
+            intent.advance(Op::PutHeld);
+        }
+        self.cell.value.store(value, Relaxed);
+        self.cell.state.store(CellState::unpack(self.mine).with(Status::Full).pack(), Release);
+        if record != 0 {
+            self.ground.word(record).store(0, Release);
+        }
+        intent.clear();
+    }
+
+    /// The value of a taken cell.
+    #[inline]
+    pub(crate) fn value(&self) -> u64 {
+        self.cell.value.load(Relaxed)
+    }
+
+    /// Empties a taken cell whose bytes were copied out.
+    #[inline]
+    pub(crate) fn empty(self) {
+        self.free();
+        self.ground.thread(self.thread).intent.clear();
+    }
+
+    /// Empties a taken cell and moves its reference into the ledger word `record`.
+    pub(crate) fn empty_into(self, record: u64) -> Option<Owned> {
+        let intent = &self.ground.thread(self.thread).intent;
+        let owned = Owned::unpack(self.value());
+        if let Some(owned) = owned {
+            intent.d.store(owned.pack(), Relaxed);
+            self.ground.word(record).store(owned.tentative(), Release);
+            intent.advance(Op::TakeHeld);
+            self.free();
+            self.ground.word(record).store(owned.pack(), Release);
+        } else {
+            self.free();
+        }
+        intent.clear();
+        owned
+    }
+
+    /// Puts a taken cell back as it was.
+    pub(crate) fn give_back(self) {
+        self.cell.state.store(CellState::unpack(self.mine).with(Status::Full).pack(), Release);
+        self.ground.thread(self.thread).intent.clear();
+    }
+
+    #[inline]
+    fn free(&self) {
+        let was = CellState::unpack(self.mine);
+        let next = CellState { lap: was.lap + 1, thread: 0, status: Status::Free };
+        self.cell.state.store(next.pack(), Release);
+    }
+}
+
+impl Cell {
+    /// What the cell's state word says now.
+    #[inline]
+    pub fn state(&self) -> CellState {
+        CellState::unpack(self.state.load(Acquire))
+    }
+
+    /// Steps over a cell whose producer died. `true` if it was this call that did.
+    pub fn bury(&self, seen: CellState) -> bool {
+        let next = CellState { lap: seen.lap + 1, thread: 0, status: Status::Free };
+        seen.status == Status::Dead && self.state.compare_exchange(seen.pack(), next.pack(), AcqRel, Relaxed).is_ok()
+    }
+
+    /// Closes an empty cell for good: the ring goes on elsewhere.
+    pub fn mark_moved(&self, seen: CellState) -> bool {
+        seen.status == Status::Free
+            && self.state.compare_exchange(seen.pack(), seen.with(Status::Moved).pack(), AcqRel, Relaxed).is_ok()
+    }
+}
+
+/// The slot that a claim's state names, as an id with the generation that the slot has now.
+pub(crate) fn claimer(ground: &Ground, state: CellState) -> Option<ThreadId> {
+    let index = state.thread.checked_sub(1).filter(|i| *i < ground.layout.thread_count)?;
+    let slot = crate::slots::SlotState::load(&ground.thread(index).state);
+    Some(ThreadId::new(index, slot.generation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::Region;
+
+    fn ground() -> Ground {
+        Ground::found(Region::heap(8 << 20).unwrap(), 1, [0; 16], u64::MAX).unwrap()
+    }
+
+    fn free(lap: u64) -> CellState {
+        CellState { lap, thread: 0, status: Status::Free }
+    }
+
+    #[test]
+    fn states_survive_packing() {
+        for status in [Status::Free, Status::Claimed, Status::Full, Status::Taken, Status::Dead, Status::Moved] {
+            let s = CellState { lap: 1 << 40, thread: 16_383, status };
+            assert_eq!(CellState::unpack(s.pack()), s);
+        }
+    }
+
+    #[test]
+    fn a_round_through_a_cell_moves_the_record() {
+        let g = ground();
+        let cell = &g.member(0).arguments;
+        let (from, to) = (&g.member(0).ledger_first[0], &g.member(1).ledger_first[0]);
+        let owned = Owned { index: 5, role: crate::ids::Role::Second };
+        from.store(owned.pack(), Relaxed);
+        let record = g.offset_of(from);
+        Claim::put(&g, 3, cell, cell.state(), record).unwrap().fill(owned.pack(), record);
+        assert_eq!((cell.state().status, from.load(Relaxed)), (Status::Full, 0));
+        let record = g.offset_of(to);
+        let got = Claim::take(&g, 4, cell, cell.state(), record).unwrap().empty_into(record);
+        assert_eq!(got, Some(owned));
+        assert_eq!((cell.state(), to.load(Relaxed)), (free(1), owned.pack()));
+        assert!(g.thread(3).intent.read().is_none() && g.thread(4).intent.read().is_none());
+    }
+
+    /// Every stage at which a producer may be cut off, and what is left of the record and the cell.
+    #[test]
+    fn a_dead_producer_is_settled_at_each_stage() {
+        let owned = Owned { index: 5, role: crate::ids::Role::First }.pack();
+        for stage in 0..5 {
+            let g = ground();
+            let cell = &g.member(0).arguments;
+            let record = &g.member(0).ledger_first[0];
+            record.store(owned, Relaxed);
+            let (at, t) = (g.offset_of(record), &g.thread(3).intent);
+            let mine = free(0).by(3, Status::Claimed).pack();
+            t.begin(Op::PutTry, g.offset_of(&cell.state), mine, at, 0);
+            if stage >= 1 {
+                cell.state.store(mine, Relaxed);
+            }
+            if stage >= 2 {
+                t.advance(Op::PutHeld);
+                cell.value.store(owned, Relaxed);
+            }
+            if stage >= 3 {
+                cell.state.store(free(0).with(Status::Full).pack(), Relaxed);
+            }
+            if stage >= 4 {
+                // A consumer was faster than the sweeper.
+                cell.state.store(free(1).pack(), Relaxed);
+            }
+            for _ in 0..2 {
+                settle(&g, t, t.read().unwrap());
+            }
+            let (status, left) = (cell.state().status, record.load(Relaxed));
+            match stage {
+                0 => assert_eq!((status, left), (Status::Free, owned)),
+                1 | 2 => assert_eq!((status, left), (Status::Dead, owned)),
+                3 => assert_eq!((status, left), (Status::Full, 0)),
+                _ => assert_eq!((status, left), (Status::Free, 0)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_consumer_is_settled_at_each_stage() {
+        let owned = Owned { index: 5, role: crate::ids::Role::First };
+        for stage in 0..4 {
+            let g = ground();
+            let cell = &g.member(0).arguments;
+            let record = &g.member(0).ledger_first[0];
+            let full = free(7).with(Status::Full);
+            cell.state.store(full.pack(), Relaxed);
+            cell.value.store(owned.pack(), Relaxed);
+            let (at, t) = (g.offset_of(record), &g.thread(3).intent);
+            let mine = full.by(3, Status::Taken).pack();
+            t.begin(Op::TakeTry, g.offset_of(&cell.state), mine, at, owned.pack());
+            if stage >= 1 {
+                cell.state.store(mine, Relaxed);
+                record.store(owned.tentative(), Relaxed);
+            }
+            if stage >= 2 {
+                t.advance(Op::TakeHeld);
+            }
+            if stage >= 3 {
+                cell.state.store(free(8).pack(), Relaxed);
+            }
+            for _ in 0..2 {
+                settle(&g, t, t.read().unwrap());
+            }
+            let (state, left) = (cell.state(), record.load(Relaxed));
+            match stage {
+                0..=2 => assert_eq!((state, left), (full, 0), "delivered again, stage {stage}"),
+                _ => assert_eq!((state, left), (free(8), owned.pack()), "the dead one has it, and it is swept"),
+            }
+        }
+    }
+}

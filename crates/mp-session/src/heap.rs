@@ -1,0 +1,498 @@
+//! The heap: blocks of session memory, each with one owner or none.
+//!
+//! # Truth and hints
+//!
+//! The truth about a block is its *tag*, a word outside of the heap: 0 means free, anything else names the owner (an
+//! entry of the object table, or a member). Taking a block is one compare-and-swap of its tag from 0, freeing it one
+//! from the owner's name to 0. So a block is never half taken, and freeing twice, by two sweepers say, frees once.
+//!
+//! Whoever takes a block first writes its offset into a *note* that belongs to the owner (the entry's `offset`). A
+//! death in between is settled by comparing: the note's block carries the owner's tag, or the taking did not happen.
+//!
+//! Everything else is a hint and may be lost: who owns which span, lists of free runs, a process's private magazines.
+//!
+//! # Spans
+//!
+//! The heap is made of spans of 64 KiB. A span's kind is written once, before the frontier moves past it:
+//!
+//! | kind | meaning | tags |
+//! |---|---|---|
+//! | 0 | beyond the frontier | unused |
+//! | `RUN` + class | head of so many spans handed out together | tag 0 is the run's |
+//! | `SMALL` + class | cut into blocks of one size | one a block |
+//!
+//! Moving the frontier: set the kind of the span at the frontier (compare-and-swap from 0), then move the frontier by
+//! the run's length (compare-and-swap). A death in between leaves a span at the frontier that has a kind; whoever comes
+//! next finishes the move. The run itself is free (its tag is 0), so nothing is lost.
+//!
+//! A free run of one span becomes `SMALL` while its taker holds it under the taker's member tag, noted in the
+//! member's slot; a sweeper finds it there and frees the tag.
+//!
+//! The frontier is bounded by the budget: pages below it are what the session may come to occupy.
+
+use std::sync::atomic::Ordering::*;
+
+use mp_wire::Result;
+use parking_lot::Mutex;
+
+use crate::ground::Ground;
+use crate::layout::{SPAN, TAGS_PER_SPAN};
+
+const SMALL: u32 = 1 << 16;
+const RUN: u32 = 2 << 16;
+/// Tags at or above name members, below they are entry index + 1.
+const MEMBER_TAG: u32 = 0x8000_0000;
+
+/// Block sizes, all multiples of 64 so that a block starts on a cache line.
+const CLASSES: [u32; 18] = [
+    64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 21824, 32768,
+];
+const LARGEST_SMALL: u64 = 32768;
+/// A freed run at least this many spans long gives its pages back.
+const DISCARD_FROM: u32 = 128;
+
+/// Who owns a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tag(u32);
+
+impl Tag {
+    pub(crate) fn entry(index: u32) -> Tag {
+        Tag(index + 1)
+    }
+    pub(crate) fn member(index: u32) -> Tag {
+        Tag(MEMBER_TAG | index)
+    }
+}
+
+/// What this process believes to be free, by class: only a source of candidates.
+#[derive(Debug)]
+pub(crate) struct Magazines {
+    member: u32,
+    classes: [Mutex<Magazine>; CLASSES.len()],
+}
+
+#[derive(Debug, Default)]
+struct Magazine {
+    /// Candidates: span and block.
+    free: Vec<(u32, u16)>,
+    /// Spans of this class that this member owns.
+    spans: Vec<u32>,
+    /// Spans taken since the owned ones were last searched for blocks that others freed.
+    taken_since_search: usize,
+    /// The last search found enough to be worth another.
+    search_pays: bool,
+}
+
+impl Magazines {
+    pub(crate) fn new(member: u32) -> Magazines {
+        Magazines { member, classes: Default::default() }
+    }
+}
+
+/// How many spans a run of `class` has: 1 to 8, then four steps to each doubling.
+fn run_spans(class: u32) -> u32 {
+    if class < 8 {
+        return class + 1;
+    }
+    let (octave, step) = ((class - 8) / 4, (class - 8) % 4 + 1);
+    (8 << octave) + ((8 << octave) / 4) * step
+}
+
+const RUN_CLASSES: u32 = 64;
+
+fn run_class(spans: u64) -> Option<u32> {
+    (0..RUN_CLASSES).find(|c| u64::from(run_spans(*c)) >= spans)
+}
+
+fn small_class(size: u64) -> usize {
+    CLASSES.iter().position(|c| u64::from(*c) >= size).unwrap_or(CLASSES.len() - 1)
+}
+
+impl Ground {
+    /// Takes a block of at least `size` bytes for `tag`, noting it in the word `note` first. The bytes are whatever
+    /// the last user left.
+    pub(crate) fn allocate(&self, magazines: &Magazines, size: u64, tag: Tag, note: &std::sync::atomic::AtomicU64) -> Result<u64> {
+        if size > LARGEST_SMALL {
+            return self.allocate_run(size.div_ceil(SPAN), tag, note);
+        }
+        let class = small_class(size);
+        let mut magazine = magazines.classes[class].lock();
+        loop {
+            while let Some((span, block)) = magazine.free.pop() {
+                let offset = self.layout.span(span) + u64::from(block) * u64::from(CLASSES[class]);
+                note.store(offset, Release);
+                if self.tag(span, u32::from(block)).compare_exchange(0, tag.0, AcqRel, Relaxed).is_ok() {
+                    return Ok(offset);
+                }
+            }
+            note.store(0, Release);
+            self.refill(magazines.member, class, &mut magazine)?;
+        }
+    }
+
+    /// Frees the block at `offset` if `tag` still owns it: the second to try frees nothing.
+    pub(crate) fn free(&self, offset: u64, tag: Tag) {
+        let span = self.layout.span_of(offset);
+        let kind = self.span_kind(span).load(Acquire);
+        if kind & SMALL != 0 {
+            let size = u64::from(CLASSES[(kind & 0xFFFF) as usize]);
+            let block = (offset - self.layout.span(span)) / size;
+            // Losing the exchange means that it was freed before: that is the point.
+            let _ = self.tag(span, block as u32).compare_exchange(tag.0, 0, AcqRel, Relaxed);
+        } else if kind & RUN != 0 && self.tag(span, 0).load(Acquire) == tag.0 {
+            let class = kind & 0xFFFF;
+            if run_spans(class) >= DISCARD_FROM {
+                self.region.discard(offset, u64::from(run_spans(class)) * SPAN);
+            }
+            if self.tag(span, 0).compare_exchange(tag.0, 0, AcqRel, Relaxed).is_ok() {
+                self.hint_run(class, span);
+            }
+        }
+    }
+
+    /// Whether `tag` owns the block at `offset`.
+    #[cfg(test)]
+    pub(crate) fn owns(&self, offset: u64, tag: Tag) -> bool {
+        let span = self.layout.span_of(offset);
+        let kind = self.span_kind(span).load(Acquire);
+        let block = match kind & !0xFFFF {
+            SMALL => ((offset - self.layout.span(span)) / u64::from(CLASSES[(kind & 0xFFFF) as usize])) as u32,
+            RUN => 0,
+            _ => return false,
+        };
+        self.tag(span, block).load(Acquire) == tag.0
+    }
+
+    /// Fills an empty magazine: with blocks that others freed in our spans, else from an ownerless span, else from a
+    /// new one. A search is paid for by what the last one found (a quarter of what it looked at, or more) or by the spans
+    /// taken since, so its cost per block stays flat, and less than half of the owned blocks can be free without
+    /// being found.
+    fn refill(&self, member: u32, class: usize, magazine: &mut Magazine) -> Result<()> {
+        let grown = magazine.taken_since_search * 2 >= magazine.spans.len();
+        if (magazine.search_pays || grown) && !magazine.spans.is_empty() {
+            magazine.taken_since_search = 0;
+            let spans = std::mem::take(&mut magazine.spans);
+            for span in &spans {
+                self.collect_free(*span, class, magazine);
+            }
+            let looked_at = spans.len() * (SPAN as usize / CLASSES[class] as usize);
+            magazine.search_pays = magazine.free.len() * 4 >= looked_at;
+            magazine.spans = spans;
+            if !magazine.free.is_empty() {
+                return Ok(());
+            }
+        }
+        let span = match self.adopt_span(member, class) {
+            Some(span) => span,
+            None => self.new_small_span(member, class)?,
+        };
+        magazine.spans.push(span);
+        magazine.taken_since_search += 1;
+        self.collect_free(span, class, magazine);
+        Ok(())
+    }
+
+    fn collect_free(&self, span: u32, class: usize, magazine: &mut Magazine) {
+        let blocks = SPAN as u32 / CLASSES[class];
+        for block in (0..blocks.min(TAGS_PER_SPAN as u32)).rev() {
+            if self.tag(span, block).load(Acquire) == 0 {
+                magazine.free.push((span, block as u16));
+            }
+        }
+    }
+
+    /// Takes over a span whose owner is gone.
+    fn adopt_span(&self, member: u32, class: usize) -> Option<u32> {
+        let orphans = &self.header().orphan_spans;
+        if orphans.load(Relaxed) == 0 {
+            return None;
+        }
+        let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
+        let mine = SMALL | class as u32;
+        for span in 0..end {
+            if self.span_kind(span).load(Acquire) == mine
+                && self.span_owner(span).compare_exchange(0, member + 1, AcqRel, Relaxed).is_ok()
+            {
+                // Only a hint: saturate rather than wrap when it has drifted.
+                let _ = orphans.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+                return Some(span);
+            }
+        }
+        None
+    }
+
+    fn new_small_span(&self, member: u32, class: usize) -> Result<u32> {
+        let note = &self.member(member).span_note;
+        let offset = self.allocate_run(1, Tag::member(member), note)?;
+        let span = self.layout.span_of(offset);
+        self.span_owner(span).store(member + 1, Release);
+        self.span_kind(span).store(SMALL | class as u32, Release);
+        self.tag(span, 0).store(0, Release);
+        note.store(0, Release);
+        Ok(span)
+    }
+
+    /// Settles a span that a dead member was turning into small blocks.
+    pub(crate) fn settle_span_note(&self, member: u32) {
+        let note = &self.member(member).span_note;
+        let offset = note.load(Acquire);
+        if offset != 0 {
+            self.free(offset, Tag::member(member));
+            note.store(0, Release);
+        }
+    }
+
+    /// Makes a dead member's spans anybody's.
+    pub(crate) fn orphan_spans(&self, member: u32) {
+        let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
+        for span in 0..end {
+            if self.span_owner(span).compare_exchange(member + 1, 0, AcqRel, Relaxed).is_ok() {
+                self.header().orphan_spans.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    fn allocate_run(&self, spans: u64, tag: Tag, note: &std::sync::atomic::AtomicU64) -> Result<u64> {
+        let class = run_class(spans).ok_or_else(|| self.full("object size", format!("{} bytes", spans * SPAN)))?;
+        let take = |span: u32| {
+            let offset = self.layout.span(span);
+            note.store(offset, Release);
+            self.tag(span, 0).compare_exchange(0, tag.0, AcqRel, Relaxed).ok()?;
+            // Since we looked, another may have taken it, cut it small and let its first block go. Now that the tag is
+            // ours the kind cannot change any more.
+            if self.span_kind(span).load(Acquire) & RUN == 0 {
+                self.tag(span, 0).store(0, Release);
+                return None;
+            }
+            Some(offset)
+        };
+        // 1. A run that somebody freed.
+        for hint in &self.header().run_hints[class as usize] {
+            let span = hint.load(Relaxed);
+            if span != 0
+                && hint.compare_exchange(span, 0, AcqRel, Relaxed).is_ok()
+                && self.is_run(span - 1, class)
+                && let Some(offset) = take(span - 1)
+            {
+                return Ok(offset);
+            }
+        }
+        // 2. New ground.
+        while let Some(span) = self.advance_frontier(class)? {
+            if let Some(offset) = take(span) {
+                return Ok(offset);
+            }
+        }
+        // 3. No new ground: search for a run whose hint was lost, or for a larger one.
+        let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
+        let mut span = 0;
+        while span < end {
+            let kind = self.span_kind(span).load(Acquire);
+            let length = if kind & RUN != 0 { run_spans(kind & 0xFFFF) } else { 1 };
+            let fits = kind & RUN != 0 && (class..class + 8).contains(&(kind & 0xFFFF));
+            if fits && self.tag(span, 0).load(Relaxed) == 0 {
+                if let Some(offset) = take(span) {
+                    return Ok(offset);
+                }
+            }
+            span += length;
+        }
+        note.store(0, Release);
+        let limit = self.header().span_limit.load(Relaxed);
+        let what = if limit < self.layout.span_count { "memory budget of the session" } else { "size of the session" };
+        Err(self.full(what, format!("no {} KiB left of {} MiB", spans * SPAN / 1024, u64::from(limit) * SPAN >> 20)))
+    }
+
+    fn is_run(&self, span: u32, class: u32) -> bool {
+        span < self.layout.span_count && self.span_kind(span).load(Acquire) == RUN | class
+    }
+
+    /// Makes a new free run at the frontier and returns its head; `None` when there is no room.
+    fn advance_frontier(&self, class: u32) -> Result<Option<u32>> {
+        let frontier = &self.header().span_frontier;
+        let limit = self.header().span_limit.load(Relaxed).min(self.layout.span_count);
+        loop {
+            let at = frontier.load(Acquire);
+            if at >= limit {
+                return Ok(None);
+            }
+            let kind = self.span_kind(at);
+            let mut seen = kind.load(Acquire);
+            let ours = seen == 0;
+            if ours {
+                if at + run_spans(class) > limit {
+                    return Ok(None);
+                }
+                self.region.commit(self.layout.tag(at, 0), TAGS_PER_SPAN * 4)?;
+                self.region.commit(self.layout.span(at), u64::from(run_spans(class)) * SPAN)?;
+                // A frontier that moved on in between makes this exchange fail: kinds are never zero below it.
+                seen = match kind.compare_exchange(0, RUN | class, AcqRel, Acquire) {
+                    Ok(_) => RUN | class,
+                    Err(now) => {
+                        let _ = frontier.compare_exchange(at, at + self.length_of(now), AcqRel, Relaxed);
+                        continue;
+                    }
+                };
+            }
+            // Ours, or one that somebody set and did not live (or had no time yet) to step over.
+            let _ = frontier.compare_exchange(at, at + self.length_of(seen), AcqRel, Relaxed);
+            if ours {
+                return Ok(Some(at));
+            }
+        }
+    }
+
+    /// The length of the run that a kind at the frontier stands for; a kind there is a run's, or a run of one that was
+    /// already cut small.
+    fn length_of(&self, kind: u32) -> u32 {
+        if kind & RUN != 0 { run_spans(kind & 0xFFFF) } else { 1 }
+    }
+
+    fn hint_run(&self, class: u32, span: u32) {
+        for hint in &self.header().run_hints[class as usize] {
+            if hint.compare_exchange(0, span + 1, AcqRel, Relaxed).is_ok() {
+                return;
+            }
+        }
+        // No place for a hint: the search finds the run when new ground is out.
+    }
+
+    /// Bytes of blocks in use, counted from the tags.
+    pub(crate) fn bytes_in_use(&self) -> u64 {
+        let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
+        let (mut span, mut bytes) = (0, 0);
+        while span < end {
+            let kind = self.span_kind(span).load(Acquire);
+            if kind & RUN != 0 {
+                let length = run_spans(kind & 0xFFFF);
+                if self.tag(span, 0).load(Relaxed) != 0 {
+                    bytes += u64::from(length) * SPAN;
+                }
+                span += length;
+            } else {
+                if kind & SMALL != 0 {
+                    let size = CLASSES[(kind & 0xFFFF) as usize];
+                    let used = (0..SPAN as u32 / size).filter(|b| self.tag(span, *b).load(Relaxed) != 0).count();
+                    bytes += used as u64 * u64::from(size);
+                }
+                span += 1;
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::region::Region;
+
+    fn ground(mib: u64) -> Ground {
+        Ground::found(Region::heap(mib << 20).unwrap(), 1, [0; 16], u64::MAX).unwrap()
+    }
+
+    #[test]
+    fn run_classes_rise_and_cover() {
+        for class in 1..RUN_CLASSES {
+            assert!(run_spans(class) > run_spans(class - 1));
+        }
+        for spans in 1..2000 {
+            let class = run_class(spans).unwrap();
+            let got = u64::from(run_spans(class));
+            assert!(got >= spans && got * 3 <= spans * 4 + 4, "{spans} spans got {got}");
+        }
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_come_back() {
+        let g = ground(16);
+        let m = Magazines::new(0);
+        let note = AtomicU64::new(0);
+        let sizes = [1, 64, 65, 100, 5000, 32768, 40_000, 200_000];
+        let mut held: Vec<(u64, u64, Tag)> = Vec::new();
+        let mut seen = HashSet::new();
+        for round in 0..50_u32 {
+            let size = sizes[round as usize % sizes.len()];
+            let tag = Tag::entry(round);
+            let at = g.allocate(&m, size, tag, &note).unwrap();
+            assert_eq!(note.load(Relaxed), at);
+            assert!(g.owns(at, tag));
+            assert!(held.iter().all(|(o, s, _)| at + size <= *o || o + s <= at), "overlap at {at}");
+            held.push((at, size, tag));
+            seen.insert(at);
+        }
+        let used = g.bytes_in_use();
+        for (at, _, tag) in held.drain(..) {
+            g.free(at, tag);
+            g.free(at, tag); // a second sweeper
+            assert!(!g.owns(at, tag));
+        }
+        assert!(used > 0 && g.bytes_in_use() == 0);
+        let frontier = g.header().span_frontier.load(Relaxed);
+        for _ in 0..100 {
+            for round in 0..50_u32 {
+                let at = g.allocate(&m, sizes[round as usize % sizes.len()], Tag::entry(round), &note).unwrap();
+                held.push((at, 0, Tag::entry(round)));
+            }
+            for (at, _, tag) in held.drain(..) {
+                g.free(at, tag);
+            }
+        }
+        let now = g.header().span_frontier.load(Relaxed);
+        assert!(now <= frontier * 2, "freed blocks are used again: {frontier} spans, then {now}");
+    }
+
+    #[test]
+    fn over_the_budget_is_an_error_and_then_works_again() {
+        let g = Ground::found(Region::heap(16 << 20).unwrap(), 1, [0; 16], 1 << 20).unwrap();
+        let m = Magazines::new(0);
+        let note = AtomicU64::new(0);
+        let mut held = Vec::new();
+        let error = loop {
+            match g.allocate(&m, 100_000, Tag::entry(held.len() as u32), &note) {
+                Ok(at) => held.push(at),
+                Err(e) => break e,
+            }
+        };
+        assert!(error.to_string().contains("budget"), "{error}");
+        assert_eq!(note.load(Relaxed), 0);
+        g.free(held[0], Tag::entry(0));
+        g.allocate(&m, 100_000, Tag::entry(99), &note).unwrap();
+    }
+
+    #[test]
+    fn a_frontier_left_behind_is_moved_by_the_next() {
+        let g = ground(16);
+        // A member set the kind and died before it moved the frontier.
+        g.span_kind(0).store(RUN | 2, Relaxed);
+        let note = AtomicU64::new(0);
+        let at = g.allocate(&Magazines::new(0), 40_000, Tag::entry(0), &note).unwrap();
+        assert_eq!(g.layout.span_of(at), run_spans(2));
+        // And the run left behind is free, and found when it is wanted.
+        assert_eq!(g.bytes_in_use(), SPAN);
+    }
+
+    #[test]
+    fn orphaned_spans_are_adopted() {
+        let g = ground(16);
+        let note = AtomicU64::new(0);
+        let first = g.allocate(&Magazines::new(0), 64, Tag::entry(0), &note).unwrap();
+        g.orphan_spans(0);
+        let second = g.allocate(&Magazines::new(1), 64, Tag::entry(1), &note).unwrap();
+        assert_eq!(g.layout.span_of(first), g.layout.span_of(second));
+    }
+
+    #[test]
+    fn a_span_that_was_being_cut_is_settled() {
+        let g = ground(16);
+        let note = &g.member(3).span_note;
+        let at = g.allocate_run(1, Tag::member(3), note).unwrap();
+        assert_eq!(g.bytes_in_use(), SPAN);
+        g.settle_span_note(3);
+        assert_eq!(g.bytes_in_use(), 0);
+        assert!(!g.owns(at, Tag::member(3)));
+    }
+}

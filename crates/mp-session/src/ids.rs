@@ -1,0 +1,145 @@
+//! Names of slots: an index and the generation that tells today's user of the slot from yesterday's.
+
+use std::fmt;
+
+/// A thread of the session, packed into 48 bits: `generation(32) | index + 1 (16)`. Zero is nobody.
+///
+/// It fits beside 16 bits of state in one atomic word, which is how a lock or a queue slot names its owner in the same
+/// compare-and-swap that takes it. A slot whose generation has moved on means that the owner is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ThreadId(u64);
+
+impl ThreadId {
+    /// Nobody.
+    pub const NONE: ThreadId = ThreadId(0);
+    /// How many low bits of a word an id takes.
+    pub const BITS: u32 = 48;
+
+    pub(crate) fn new(index: u32, generation: u32) -> ThreadId {
+        ThreadId(u64::from(generation) << 16 | u64::from(index + 1))
+    }
+
+    /// The id in the low 48 bits of `word`.
+    #[inline]
+    pub fn from_bits(word: u64) -> ThreadId {
+        ThreadId(word & ((1 << Self::BITS) - 1))
+    }
+
+    /// The id as the low 48 bits of a word.
+    #[inline]
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it names nobody.
+    #[inline]
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn index(self) -> Option<u32> {
+        (self.0 as u16).checked_sub(1).map(u32::from)
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        (self.0 >> 16) as u32
+    }
+}
+
+impl fmt::Debug for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index() {
+            Some(index) => write!(f, "thread {index}.{}", self.generation()),
+            None => f.write_str("nobody"),
+        }
+    }
+}
+
+/// A process of the session: slot and generation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MemberId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl MemberId {
+    /// The id as one word, for handing it to a child process.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The reverse of [`MemberId::to_bits`].
+    pub fn from_bits(bits: u64) -> MemberId {
+        MemberId { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "member {}.{}", self.index, self.generation)
+    }
+}
+
+/// What an object is. Values below 256 belong to mp's crates, the rest is free for others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Kind(pub u16);
+
+impl Kind {
+    /// A message: bytes and the references that they carry.
+    pub const MESSAGE: Kind = Kind(1);
+    /// A block of plain bytes.
+    pub const BLOCK: Kind = Kind(2);
+    /// `mp_sync::Lock`.
+    pub const LOCK: Kind = Kind(16);
+    /// `mp_sync::Mutex`.
+    pub const MUTEX: Kind = Kind(17);
+    /// `mp_queue` queues.
+    pub const QUEUE: Kind = Kind(32);
+    /// `mp_pool` pools.
+    pub const POOL: Kind = Kind(64);
+
+    /// The name for error messages.
+    pub fn name(self) -> String {
+        match self {
+            Kind::MESSAGE => "message".into(),
+            Kind::BLOCK => "block".into(),
+            Kind::LOCK => "Lock".into(),
+            Kind::MUTEX => "Mutex".into(),
+            Kind::QUEUE => "Queue".into(),
+            Kind::POOL => "Pool".into(),
+            Kind(other) => format!("object of kind {other}"),
+        }
+    }
+}
+
+/// In which role a reference is held. An object counts its references by role; a queue's end is told that the other
+/// role is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Role {
+    /// The first (and for most kinds the only) role; a queue's senders.
+    First = 0,
+    /// The second role; a queue's receivers.
+    Second = 1,
+}
+
+impl Role {
+    pub(crate) fn from_bit(bit: u64) -> Role {
+        if bit & 1 == 0 { Role::First } else { Role::Second }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_packing() {
+        let id = ThreadId::new(16_382, u32::MAX);
+        assert_eq!(ThreadId::from_bits(id.to_bits() | 0xABCD << 48), id);
+        assert_eq!((id.index(), id.generation()), (Some(16_382), u32::MAX));
+        assert!(ThreadId::NONE.is_none() && ThreadId::NONE.index().is_none());
+        let m = MemberId { index: 7, generation: 9 };
+        assert_eq!(MemberId::from_bits(m.to_bits()), m);
+    }
+}

@@ -1,0 +1,76 @@
+//! The session under mp: memory that processes share, and that survives the death of any of them at any instruction.
+//!
+//! A session is one large, sparse, anonymous memory object that a tree of processes maps. In it live a table of
+//! objects, a heap, a slot for each process and thread, and the words by which threads wait for each other. The kernel
+//! frees it when the last process is gone, however it went: there is no name to leak and no tracker process.
+//!
+//! The crates above build their primitives from four things:
+//!
+//! - [`Object`]: a counted reference to something in the session, which may be sent to other processes;
+//! - [`Message`]: a value as bytes, with the references that it carries;
+//! - [`Session::wait`] and its wake-ups: sleeping until somebody says so, or somebody dies;
+//! - [`Cell`]: a place that a process may die in the middle of filling or emptying.
+//!
+//! # What holds it together
+//!
+//! No step of any operation leaves the session in a state that the survivors cannot read. Claims name their owner in the
+//! compare-and-swap that makes them; what takes several steps is announced first (an intent) and settled by
+//! whoever sweeps after a death; counts are detectable. Nothing is locked against other processes: a stopped process stops
+//! nobody but those who wait for it. The modules' essays tell each protocol and its table of deaths.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `layout`, `region`, `header`, `ground`, `slots` | where everything is |
+//! | `heap` | blocks with one owner or none |
+//! | `table`, `refs`, `owned`, `ledger` | objects and who holds them |
+//! | `intent`, `cell` | operations that a death may cut in two |
+//! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
+//! | `wait`, `spin` | sleeping and waking |
+//! | `object`, `message`, `place`, `session`, `stats` | what the crates above use |
+//!
+//! # Examples
+//!
+//! ```
+//! use mp_session::{Message, Session};
+//!
+//! let session = Session::current()?;
+//! let message = Message::encode(&session, &vec![1.5, 2.5])?;
+//! assert_eq!(message.decode::<Vec<f64>>()?, [1.5, 2.5]);
+//! # Ok::<(), mp_session::Error>(())
+//! ```
+
+mod cell;
+mod children;
+mod ground;
+mod header;
+mod heap;
+mod ids;
+mod intent;
+mod layout;
+mod ledger;
+mod member;
+mod message;
+mod object;
+mod owned;
+mod place;
+mod refs;
+mod region;
+mod session;
+mod slots;
+mod spin;
+mod stats;
+mod sweep;
+mod table;
+mod thread;
+mod wait;
+
+pub use cell::{Cell, CellState, Status};
+pub use children::StartedProcess;
+pub use ids::{Kind, MemberId, Role, ThreadId};
+pub use message::{MAX_PAYLOAD, Message};
+pub use mp_wire::{Error, Result};
+pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
+pub use place::Place;
+pub use session::{BUDGET_VAR, HeapSession, SESSION_VAR, SIZE_VAR, Session, Ticket, inherit};
+pub use stats::Stats;
+pub use table::Shape;

@@ -1,0 +1,434 @@
+//! Objects and the handles to them.
+
+use std::any::Any;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+use mp_wire::{Departure, Error, Ident, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use crate::cell::{Cell, CellState, Claim};
+use crate::ids::{Kind, Role};
+use crate::owned::Owned;
+use crate::session::Session;
+use crate::slots::Entry;
+use crate::table::{CHILD_WORD, RING_CELLS, Shape, TypeWord, WAIT_WORDS};
+
+/// A counted reference to an object of the session: what every handle of mp has inside.
+///
+/// Cloning is cheap and process-local; the session counts a process once per [`Object`] that it created or received,
+/// and gives the count back when the last clone is dropped, or the process dies. It serialises inside a message only
+/// (anywhere else is [`Error::NotInCarrier`]), and is the same object where it arrives.
+#[derive(Clone)]
+pub struct Object(Arc<Held>);
+
+struct Held {
+    session: Session,
+    index: u32,
+    generation: u64,
+    role: Role,
+    record: u64,
+    /// Address and length of the object's bytes; they stay where they are as long as the reference exists.
+    bytes: Option<(NonNull<u8>, u64)>,
+}
+
+// SAFETY: the pointer is to session memory, which any thread may use; exclusive use of the bytes is up to the types
+// built on top, as told at `Object::bytes`.
+unsafe impl Send for Held {}
+// SAFETY: as above.
+unsafe impl Sync for Held {}
+
+/// What a new object is.
+#[derive(Clone, Copy, Debug)]
+pub struct Blueprint {
+    /// What it is.
+    pub kind: Kind,
+    /// Tells types of the same kind apart, in 44 bits; see [`fingerprint`].
+    pub fingerprint: u64,
+    /// How the session finds the references that it owns.
+    pub shape: Shape,
+    /// How many bytes it has, besides its words.
+    pub size: u64,
+}
+
+/// A number for a type: the same in every process that runs the same program, and very likely another for another type.
+pub fn fingerprint<T: ?Sized>() -> u64 {
+    let hash = std::any::type_name::<T>()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    (hash ^ (size_of_val_hint::<T>() << 1)) & ((1 << 44) - 1)
+}
+
+fn size_of_val_hint<T: ?Sized>() -> u64 {
+    size_of::<&T>() as u64
+}
+
+impl Object {
+    /// Makes an object with one handle to it. `init` sees its words, all zero, and its bytes, which are whatever their
+    /// last user left, before anybody else does.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`] when the session has no entry or no memory left, or the budget is used up.
+    pub fn create(session: &Session, plan: Blueprint, init: impl FnOnce(Words<'_>, Option<NonNull<u8>>)) -> Result<Object> {
+        let [first, _] = Object::create_roles(session, plan, &[Role::First], init)?;
+        first.ok_or_else(|| Error::Other("an object without a handle".into()))
+    }
+
+    /// Makes an object with a handle in each of its two roles.
+    ///
+    /// # Errors
+    /// As [`Object::create`].
+    pub fn create_pair(
+        session: &Session,
+        plan: Blueprint,
+        init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
+    ) -> Result<(Object, Object)> {
+        match Object::create_roles(session, plan, &[Role::First, Role::Second], init)? {
+            [Some(a), Some(b)] => Ok((a, b)),
+            _ => Err(Error::Other("an object without a handle".into())),
+        }
+    }
+
+    fn create_roles(
+        session: &Session,
+        plan: Blueprint,
+        roles: &[Role],
+        init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
+    ) -> Result<[Option<Object>; 2]> {
+        let me = session.me()?;
+        let ground = &session.0.ground;
+        let kind = TypeWord { kind: plan.kind, shape: plan.shape, fingerprint: plan.fingerprint & ((1 << 44) - 1) };
+        let made = me.create(kind, plan.size, roles, |entry, offset| {
+            let bytes = if offset == 0 { None } else { ground.region.bytes(offset, plan.size) };
+            init(Words(entry), bytes);
+        })?;
+        let mut objects = [None, None];
+        for role in roles {
+            if let Some(record) = made.records[*role as usize] {
+                objects[*role as usize] = Some(Object::hold(session, made.index, made.generation, *role, record));
+            }
+        }
+        Ok(objects)
+    }
+
+    /// A handle for a reference whose count and record exist.
+    fn hold(session: &Session, index: u32, generation: u64, role: Role, record: u64) -> Object {
+        let ground = &session.0.ground;
+        let entry = ground.entry(index);
+        let (offset, size) = (entry.offset.load(Acquire), entry.size.load(Relaxed));
+        let bytes = if offset == 0 { None } else { ground.region.bytes(offset, size).map(|p| (p, size)) };
+        Object(Arc::new(Held { session: session.clone(), index, generation, role, record, bytes }))
+    }
+
+    /// Another handle for what the word at `from` owns, which must stay so meanwhile.
+    pub(crate) fn share(session: &Session, from: u64) -> Result<Object> {
+        let ground = &session.0.ground;
+        let Some(owned) = Owned::unpack(ground.word(from).load(Acquire)) else {
+            return Err(Error::Stale { what: "a reference that was taken already".into() });
+        };
+        Object::retain(session, owned)
+    }
+
+    fn retain(session: &Session, owned: Owned) -> Result<Object> {
+        let me = session.me()?;
+        let ground = &session.0.ground;
+        let record = session.0.book.take(ground, &session.0.magazines)?;
+        if let Err(e) = me.retain(owned, record) {
+            session.0.book.give(record);
+            return Err(e);
+        }
+        let state = crate::table::EntryState::unpack(ground.entry(owned.index).state.load(Acquire));
+        Ok(Object::hold(session, owned.index, state.generation, owned.role, record))
+    }
+
+    /// A handle of its own to the same object, counted by itself.
+    ///
+    /// # Errors
+    /// As [`Object::create`].
+    pub fn try_clone_counted(&self) -> Result<Object> {
+        Object::retain(&self.0.session, Owned { index: self.0.index, role: self.0.role })
+    }
+
+    /// Adds a count owned by the word at `to` (a list in a message, a child word).
+    pub(crate) fn lend(&self, to: u64) -> Result<()> {
+        self.0.session.me()?.retain(Owned { index: self.0.index, role: self.0.role }, to)
+    }
+
+    fn entry(&self) -> &Entry {
+        self.0.session.0.ground.entry(self.0.index)
+    }
+
+    /// The session that it lives in.
+    #[inline]
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+
+    /// Slot and generation: equal for handles of the same object only.
+    pub fn id(&self) -> (u32, u64) {
+        (self.0.index, self.0.generation)
+    }
+
+    /// In which role this handle holds it.
+    pub fn role(&self) -> Role {
+        self.0.role
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        TypeWord::unpack(self.entry().kind.load(Relaxed)).kind
+    }
+
+    /// Checks that the object is what the caller takes it for.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] or [`Error::WrongType`].
+    pub fn expect(self, kind: Kind, fingerprint: u64) -> Result<Object> {
+        let found = TypeWord::unpack(self.entry().kind.load(Relaxed));
+        if found.kind != kind {
+            return Err(Error::WrongKind { expected: kind.name(), found: found.kind.name() });
+        }
+        if found.fingerprint != fingerprint & ((1 << 44) - 1) {
+            return Err(Error::WrongType { what: kind.name() });
+        }
+        Ok(self)
+    }
+
+    /// The object's own words.
+    #[inline]
+    pub fn words(&self) -> Words<'_> {
+        Words(self.entry())
+    }
+
+    /// Its bytes. They live as long as the handle; who may touch them when is up to the type that made the object
+    /// (another process may, so a reference to them needs a lock, a lease, or bytes that never change).
+    #[inline]
+    pub fn bytes(&self) -> Option<(NonNull<u8>, u64)> {
+        self.0.bytes
+    }
+
+    /// How many processes' handles, messages and objects hold it in that role.
+    pub fn holders(&self, role: Role) -> u64 {
+        self.0.session.0.holders(self.0.index, role)
+    }
+
+    /// Who died last of those who held it, and how.
+    pub fn departed(&self) -> Option<(Ident, Departure)> {
+        self.0.session.0.departed(self.0.index)
+    }
+
+    /// The cell at `index` of a ring ([`Shape::Ring`]) with cells `stride` bytes apart.
+    ///
+    /// # Panics
+    /// When the ring has no such cell.
+    #[inline]
+    pub fn ring_cell(&self, index: u64, stride: u64) -> &Cell {
+        let ground = &self.0.session.0.ground;
+        let block = self.entry().offset.load(Relaxed);
+        ground.region.at(block + RING_CELLS + index * stride)
+    }
+
+    /// Makes this object the owner of another: it is released when this one is destroyed. It must own none yet.
+    ///
+    /// # Errors
+    /// As [`Object::create`].
+    pub fn adopt(&self, child: &Object) -> Result<()> {
+        let ground = &self.0.session.0.ground;
+        child.lend(ground.offset_of(&self.entry().words[CHILD_WORD]))
+    }
+
+    /// A handle to the object that this one owns.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it owns none.
+    pub fn child(&self) -> Result<Object> {
+        let ground = &self.0.session.0.ground;
+        Object::share(&self.0.session, ground.offset_of(&self.entry().words[CHILD_WORD]))
+    }
+
+    /// Claims a free cell for filling; [`Object::put_into`] or [`Filling::finish`] fills it.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    #[inline]
+    pub fn claim_for_put<'a>(&'a self, cell: &'a Cell, seen: CellState) -> Result<Option<Filling<'a>>> {
+        let me = self.0.session.me()?;
+        Ok(Claim::put(&me.inner.ground, me.index, cell, seen, 0).map(Filling))
+    }
+
+    /// Hands a message over into a free cell. `Ok(false)`: somebody else was faster.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    pub fn put_into(session: &Session, cell: &Cell, seen: CellState, message: &Object) -> Result<bool> {
+        let me = session.me()?;
+        let ground = &session.0.ground;
+        // A count of its own for the cell: the handle that the caller holds stays what it is.
+        let record = session.0.book.take(ground, &session.0.magazines)?;
+        let owned = Owned { index: message.0.index, role: message.0.role };
+        if let Err(e) = me.retain(owned, record) {
+            session.0.book.give(record);
+            return Err(e);
+        }
+        let put = match Claim::put(ground, me.index, cell, seen, record) {
+            Some(claim) => {
+                claim.fill(owned.pack(), record);
+                true
+            }
+            None => {
+                me.release(owned, record);
+                false
+            }
+        };
+        session.0.book.give(record);
+        Ok(put)
+    }
+
+    /// Takes a full cell: what it holds, as bytes to copy out, or as a message.
+    ///
+    /// # Errors
+    /// As [`Object::create`]; the message stays where it is then.
+    #[inline]
+    pub fn claim_for_take<'a>(session: &'a Session, cell: &'a Cell, seen: CellState) -> Result<Option<Taking<'a>>> {
+        let me = session.me()?;
+        let ground = &session.0.ground;
+        if cell.value.load(Acquire) & crate::owned::INLINE != 0 {
+            return Ok(Claim::take(ground, me.index, cell, seen, 0).map(|claim| Taking::Inline(Emptying(claim))));
+        }
+        let record = session.0.book.take(ground, &session.0.magazines)?;
+        let Some(claim) = Claim::take(ground, me.index, cell, seen, record) else {
+            session.0.book.give(record);
+            return Ok(None);
+        };
+        if claim.value() & crate::owned::INLINE != 0 {
+            // Another lap than the one we looked at, which the claim would not have allowed; give it back.
+            claim.give_back();
+            session.0.book.give(record);
+            return Ok(None);
+        }
+        match claim.empty_into(record) {
+            Some(owned) => {
+                let state = crate::table::EntryState::unpack(ground.entry(owned.index).state.load(Acquire));
+                let object = Object::hold(session, owned.index, state.generation, owned.role, record);
+                Ok(Some(Taking::Message(object)))
+            }
+            None => {
+                session.0.book.give(record);
+                Ok(Some(Taking::Nothing))
+            }
+        }
+    }
+}
+
+/// A claimed cell on its way to full.
+#[derive(Debug)]
+pub struct Filling<'a>(Claim<'a>);
+
+impl Filling<'_> {
+    /// Publishes `header` (63 bits of the caller's choice, save bit 62) and the bytes behind the cell.
+    #[inline]
+    pub fn finish(self, header: u64) {
+        self.0.fill(header | crate::owned::INLINE, 0);
+    }
+}
+
+/// What [`Object::claim_for_take`] found.
+#[derive(Debug)]
+pub enum Taking<'a> {
+    /// Bytes behind the cell: copy them out, then finish.
+    Inline(Emptying<'a>),
+    /// A message, ours now.
+    Message(Object),
+    /// The message was lost with a process that died.
+    Nothing,
+}
+
+/// A taken cell on its way to free.
+#[derive(Debug)]
+pub struct Emptying<'a>(Claim<'a>);
+
+impl Emptying<'_> {
+    /// The header that [`Filling::finish`] was given.
+    #[inline]
+    pub fn header(&self) -> u64 {
+        self.0.value() & !crate::owned::INLINE
+    }
+
+    /// Lets the cell go: the caller has copied its bytes.
+    #[inline]
+    pub fn finish(self) {
+        self.0.empty();
+    }
+}
+
+/// The words of an object: five for the type's own use, and two for waiters.
+#[derive(Clone, Copy)]
+pub struct Words<'a>(&'a Entry);
+
+impl<'a> Words<'a> {
+    /// How many words are free for the type's own use.
+    pub const COUNT: usize = CHILD_WORD;
+
+    /// One of the type's own words.
+    ///
+    /// # Panics
+    /// When `i` is not below [`Words::COUNT`].
+    #[inline]
+    pub fn word(self, i: usize) -> &'a AtomicU64 {
+        assert!(i < Self::COUNT);
+        &self.0.words[i]
+    }
+
+    /// The wait word of a role. Its waiters are woken, too, when a role has lost its last holder.
+    #[inline]
+    pub fn waiters(self, role: Role) -> &'a AtomicU64 {
+        &self.0.words[WAIT_WORDS[role as usize]]
+    }
+}
+
+impl fmt::Debug for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.words.iter().map(|w| w.load(Relaxed))).finish()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // In a foreign fork's child, and in a thread that is past its end, there is nobody to do it: the process's
+        // sweeper will.
+        if let Ok(me) = self.session.me() {
+            me.release(Owned { index: self.index, role: self.role }, self.record);
+            self.session.0.book.give(self.record);
+        }
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.{}", self.kind().name(), self.0.index, self.0.generation)?;
+        if self.0.role == Role::Second { f.write_str(" (second role)") } else { Ok(()) }
+    }
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Object) -> bool {
+        self.id() == other.id() && self.0.session.0.id == other.0.session.0.id
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let index = mp_wire::carrier::export(Box::new(self.clone()) as Box<dyn Any + Send>).map_err(ser::Error::custom)?;
+        serializer.serialize_u32(index)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
+        let index = u32::deserialize(deserializer)?;
+        let object = mp_wire::carrier::import(index).map_err(de::Error::custom)?;
+        object.downcast::<Object>().map(|o| *o).map_err(|_| de::Error::custom("not an object of the session"))
+    }
+}

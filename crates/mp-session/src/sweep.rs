@@ -1,0 +1,263 @@
+//! Sweeping: clearing up after a process that died.
+//!
+//! Whoever notices a death sweeps. There is one sweeper at a time for a member, named in its state word; if the sweeper
+//! dies, whoever takes over first sweeps *it*, which settles what it was in the middle of, and then does the victim's
+//! steps again. Each step can be done any number of times:
+//!
+//! 1. every thread of the victim: its intent is settled, its stack of destructions worked off, a wake-up that it took
+//!    with it handed on;
+//! 2. the arguments that it did not take are released;
+//! 3. its ledger: every reference is released, its chunks freed;
+//! 4. its spans and chunks become anybody's;
+//! 5. its children: those that never came and those that nobody will ask about any more are cleared away;
+//! 6. its threads' slots are freed, and its own: `GONE`, with the result kept, if its parent lives, else `FREE`;
+//! 7. everybody who sleeps is made to look around.
+
+use std::sync::atomic::Ordering::*;
+
+use mp_wire::Departure;
+
+use crate::cell::{Cell, CellState, Claim, Status};
+use crate::ids::{MemberId, Role};
+use crate::ledger;
+use crate::member::{FREE, GONE, LIVE, RESERVED, SWEEPING, end};
+use crate::owned::Owned;
+use crate::session::Inner;
+use crate::slots::{MemberSlot, NO_PARENT, SlotState};
+use crate::thread::{self, Me};
+use crate::wait;
+
+impl Inner {
+    /// Looks for deaths and sweeps them. `true` if something was swept.
+    pub(crate) fn notice_deaths(&self, me: &Me<'_>) -> bool {
+        let mut swept = false;
+        for index in 0..self.ground.members_used() {
+            if self.is_live(index) && self.is_suspect(index) {
+                swept |= self.sweep_if_dead(me, index);
+            }
+        }
+        swept
+    }
+
+    /// Sweeps the member if its death is certain.
+    pub(crate) fn sweep_if_dead(&self, me: &Me<'_>, index: u32) -> bool {
+        if index == self.member.index || !self.is_dead(index) {
+            return false;
+        }
+        let departure = self.departure_of(index);
+        // One sweep at a time in this process: the state word names processes, not threads.
+        let _guard = self.sweeping.lock();
+        self.sweep(me, index, &departure)
+    }
+
+    /// Sweeps a child that this process has reaped: the process table itself said how it ended.
+    pub(crate) fn sweep_reaped(&self, me: &Me<'_>, index: u32, departure: &Departure) {
+        let _guard = self.sweeping.lock();
+        self.sweep(me, index, departure);
+    }
+
+    fn sweep(&self, me: &Me<'_>, index: u32, departure: &Departure) -> bool {
+        let slot = self.ground.member(index);
+        let sweeper = self.member.index as u16 + 1;
+        let generation = loop {
+            let seen = SlotState::load(&slot.state);
+            match seen.status {
+                LIVE | RESERVED => {
+                    if seen.swap(&slot.state, SlotState { partner: sweeper, status: SWEEPING, ..seen }) {
+                        break seen.generation;
+                    }
+                }
+                SWEEPING if seen.partner == sweeper => break seen.generation,
+                SWEEPING => {
+                    let Some(other) = u32::from(seen.partner).checked_sub(1) else { return false };
+                    if SlotState::load(&self.ground.member(other).state).status == LIVE && !self.is_dead(other) {
+                        return false; // being done; we are rung when it is
+                    }
+                    // What the sweeper was in the middle of has to be settled before its work is taken over.
+                    self.sweep(me, other, &Departure::Unknown);
+                    seen.swap(&slot.state, SlotState { partner: sweeper, ..seen });
+                }
+                _ => return false,
+            }
+        };
+        let was = slot.end.load(Acquire);
+        if was >> 8 == 0 {
+            slot.end.store(end::with(was, departure), Release);
+        }
+        self.clear(me, index, departure);
+        let orphan = was & end::DETACHED != 0 || !self.parent_lives(slot);
+        let status = if orphan { FREE } else { GONE };
+        if orphan {
+            self.empty(me, &slot.result);
+        }
+        let next = SlotState {
+            generation: if orphan { generation.wrapping_add(1) } else { generation },
+            partner: 0,
+            status,
+        };
+        slot.beacon.store(0, Release);
+        self.ground.header().deaths.fetch_add(1, AcqRel);
+        slot.state.store(next.pack(), Release);
+        self.ring_everybody();
+        true
+    }
+
+    /// Steps 1 to 5, and the threads' slots.
+    fn clear(&self, me: &Me<'_>, index: u32, departure: &Departure) {
+        let ground = &self.ground;
+        let slot = ground.member(index);
+        let threads: Vec<u32> =
+            (0..ground.threads_used()).filter(|t| thread::member_of(ground, *t) == Some(index)).collect();
+        for t in &threads {
+            me.settle(*t);
+        }
+        for t in &threads {
+            wait::settle(self, *t);
+        }
+        self.empty(me, &slot.arguments);
+        for (record, owned) in ledger::records(ground, index) {
+            self.note_departure(owned, slot, departure);
+            me.release(owned, record);
+        }
+        ledger::close(ground, index);
+        ground.settle_span_note(index);
+        ground.orphan_spans(index);
+        crate::table::orphan_chunks(ground, index);
+        self.sweep_children(me, index);
+        for t in threads {
+            let state = SlotState::load(&ground.thread(t).state);
+            ground.thread(t).beacon.word.store(0, Release);
+            thread::free(ground, t, state.generation);
+        }
+    }
+
+    /// Remembers on the object who it was that went.
+    fn note_departure(&self, owned: Owned, slot: &MemberSlot, departure: &Departure) {
+        let code = end::with(0, departure);
+        let how = (code >> 32 & 0xFF_FFFF) << 8 | code >> 8 & 0xFF;
+        let pid = u64::from(slot.pid.load(Relaxed));
+        self.ground.entry(owned.index).departed.store(pid << 32 | how, Relaxed);
+    }
+
+    fn sweep_children(&self, me: &Me<'_>, parent: u32) {
+        for index in 0..self.ground.members_used() {
+            let slot = self.ground.member(index);
+            let seen = SlotState::load(&slot.state);
+            let child_of = MemberId::from_bits(slot.parent.load(Relaxed));
+            let reserved_by = seen.status == RESERVED && u32::from(seen.partner) == parent + 1;
+            if !reserved_by && (slot.parent.load(Relaxed) == NO_PARENT || child_of.index != parent) {
+                continue;
+            }
+            match seen.status {
+                // Not there yet, or never: if it comes all the same it finds its place taken and goes.
+                RESERVED => {
+                    self.sweep(me, index, &Departure::Unknown);
+                }
+                GONE if child_of.generation == SlotState::load(&self.ground.member(parent).state).generation => {
+                    self.release_gone(me, index, seen);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Frees the slot of a member that nobody will ask about.
+    pub(crate) fn release_gone(&self, me: &Me<'_>, index: u32, seen: SlotState) {
+        let slot = self.ground.member(index);
+        if seen.status != GONE {
+            return;
+        }
+        self.empty(me, &slot.result);
+        let free = SlotState { generation: seen.generation.wrapping_add(1), partner: 0, status: FREE };
+        seen.swap(&slot.state, free);
+    }
+
+    fn parent_lives(&self, slot: &MemberSlot) -> bool {
+        let bits = slot.parent.load(Relaxed);
+        if bits == NO_PARENT {
+            return false;
+        }
+        let parent = MemberId::from_bits(bits);
+        self.slot_of(parent).is_some_and(|p| matches!(SlotState::load(&p.state).status, LIVE | SWEEPING))
+            && !self.is_dead(parent.index)
+    }
+
+    /// Releases what a cell of a member slot holds, and makes it free.
+    pub(crate) fn empty(&self, me: &Me<'_>, cell: &Cell) {
+        let ground = &self.ground;
+        loop {
+            let seen = cell.state();
+            match seen.status {
+                Status::Full => {
+                    if let Some(claim) = Claim::take(ground, me.index, cell, seen, 0) {
+                        if let Some(owned) = Owned::unpack(claim.value()) {
+                            // The release has an intent of its own; until it is through, the cell stays taken by us,
+                            // and a sweeper of ours puts it back to full with or without its reference.
+                            me.release(owned, ground.offset_of(&cell.value));
+                        }
+                        claim.empty();
+                        return;
+                    }
+                }
+                Status::Dead => {
+                    cell.bury(seen);
+                }
+                // By a thread that was settled without an intent for it: the cell was filled or emptied by hand.
+                Status::Claimed | Status::Taken if self.claimer_is_gone(seen) => {
+                    let full = seen.status == Status::Taken;
+                    let to = CellState { thread: 0, status: if full { Status::Full } else { Status::Dead }, ..seen };
+                    let _ = cell.state.compare_exchange(seen.pack(), to.pack(), AcqRel, Relaxed);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn claimer_is_gone(&self, state: CellState) -> bool {
+        crate::cell::claimer(&self.ground, state).is_none_or(|id| thread::is_gone(&self.ground, id))
+    }
+
+    /// How the member ended, if this process can know; Unknown otherwise.
+    fn departure_of(&self, index: u32) -> Departure {
+        let known = end::departure(self.ground.member(index).end.load(Acquire));
+        if !matches!(known, Departure::Unknown) {
+            return known;
+        }
+        self.children.departure(index).unwrap_or(Departure::Unknown)
+    }
+
+    /// Who held the role of the object last and died with it.
+    pub(crate) fn departed(&self, index: u32) -> Option<(mp_wire::Ident, Departure)> {
+        let word = self.ground.entry(index).departed.load(Relaxed);
+        if word == 0 {
+            return None;
+        }
+        let pid = (word >> 32) as u32;
+        let code = (word >> 8 & 0xFF_FFFF) as i32;
+        let how = end::departure(u64::from(code as u32) << 32 | (word & 0xFF) << 8);
+        let name = (0..self.ground.members_used())
+            .map(|m| self.ground.member(m))
+            .find(|m| m.pid.load(Relaxed) == pid)
+            .map_or_else(String::new, MemberSlot::name);
+        Some((mp_wire::Ident { pid, name }, how))
+    }
+
+    /// Counts of a role of an object.
+    pub(crate) fn holders(&self, index: u32, role: Role) -> u64 {
+        crate::refs::count(self.ground.entry(index).refs[role as usize].load(SeqCst))
+    }
+}
+
+/// Frees a place whose process could not be started.
+pub(crate) fn give_up_place(inner: &Inner, me: &Me<'_>, id: MemberId) {
+    if let Some(slot) = inner.slot_of(id) {
+        slot.end.fetch_or(end::STILLBORN, AcqRel);
+        let _guard = inner.sweeping.lock();
+        inner.sweep(me, id.index, &Departure::Unknown);
+        let seen = SlotState::load(&slot.state);
+        if seen.generation == id.generation {
+            inner.release_gone(me, id.index, seen);
+        }
+    }
+}
+

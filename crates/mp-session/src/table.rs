@@ -1,0 +1,520 @@
+//! The object table: creating, sharing and destroying objects.
+//!
+//! ```text
+//! state   generation(40) | status(8) | thread slot + 1 (16)
+//! ```
+//!
+//! | status | meaning | moved by |
+//! |---|---|---|
+//! | `FREE(g)` | nobody's | any thread, to `CREATING(t, g)` |
+//! | `CREATING(t, g)` | being made | t, to `LIVE(g)`, the commit; t's sweeper, to `FREE(g + 1)` |
+//! | `LIVE(g)` | counted references exist | who takes the last one away, to `DESTROYING(t, g)` |
+//! | `DESTROYING(t, g)` | on t's stack | t or its sweeper, to `FREE(g + 1)` |
+//!
+//! A destruction can take many others with it (a message holds references, a ring holds messages), so it is not
+//! recursive: each entry whose count fell to zero goes on a stack whose head is in the thread's slot, and the stack is
+//! worked off. A sweeper finds the victim's stack there and works it off in place.
+
+use std::sync::atomic::{AtomicU64, Ordering::*, fence};
+
+use mp_wire::{Error, Result};
+use parking_lot::Mutex;
+
+use crate::cell::{Cell, Status};
+use crate::ground::Ground;
+use crate::heap::Tag;
+use crate::ids::{Kind, Role};
+use crate::intent::{Intent, Op};
+use crate::layout::CHUNK;
+use crate::owned::Owned;
+use crate::refs::{self, Changed};
+use crate::slots::Entry;
+use crate::thread::Me;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct EntryState {
+    pub(crate) generation: u64,
+    pub(crate) status: u8,
+    pub(crate) thread: u16,
+}
+
+pub(crate) const FREE: u8 = 0;
+pub(crate) const CREATING: u8 = 1;
+pub(crate) const LIVE: u8 = 2;
+pub(crate) const DESTROYING: u8 = 3;
+
+impl EntryState {
+    pub(crate) fn unpack(word: u64) -> EntryState {
+        EntryState { generation: word >> 24, status: (word >> 16) as u8, thread: word as u16 }
+    }
+    fn pack(self) -> u64 {
+        self.generation << 24 | u64::from(self.status) << 16 | u64::from(self.thread)
+    }
+    fn next_free(self) -> u64 {
+        EntryState { generation: self.generation + 1, status: FREE, thread: 0 }.pack()
+    }
+}
+
+/// How the session finds the references that an object owns, so that it can release them without knowing its type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Shape {
+    /// It owns none, save perhaps in [`Entry`]'s child word.
+    Plain = 0,
+    /// A message: its block starts with a list of references.
+    Message = 1,
+    /// A ring of cells: its block starts with a description, the next ring, and cells that may hold messages.
+    Ring = 2,
+}
+
+/// What an object is, packed into one word: `fingerprint(44) | shape(4) | kind(16)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TypeWord {
+    pub(crate) kind: Kind,
+    pub(crate) shape: Shape,
+    pub(crate) fingerprint: u64,
+}
+
+impl TypeWord {
+    pub(crate) fn pack(self) -> u64 {
+        self.fingerprint << 20 | (self.shape as u64) << 16 | u64::from(self.kind.0)
+    }
+    pub(crate) fn unpack(word: u64) -> TypeWord {
+        let shape = match (word >> 16) & 0xF {
+            1 => Shape::Message,
+            2 => Shape::Ring,
+            _ => Shape::Plain,
+        };
+        TypeWord { kind: Kind(word as u16), shape, fingerprint: word >> 20 }
+    }
+}
+
+/// Byte offset of the first cell in a ring's block, and of the words before it.
+pub(crate) const RING_CELLS: u64 = 64;
+pub(crate) const RING_NEXT: u64 = 8;
+/// Where a message's list of references starts in its block.
+pub(crate) const MESSAGE_LIST: u64 = 16;
+/// The entry word that may own another object, and the two that hold waiters.
+pub(crate) const CHILD_WORD: usize = 5;
+pub(crate) const WAIT_WORDS: [usize; 2] = [6, 7];
+
+/// Free entries this process may claim: candidates only, as the heap's magazines.
+#[derive(Debug, Default)]
+pub(crate) struct EntryMagazine {
+    stock: Mutex<Stock>,
+}
+
+#[derive(Debug, Default)]
+struct Stock {
+    free: Vec<u32>,
+    chunks: Vec<u32>,
+    taken_since_search: usize,
+    search_pays: bool,
+}
+
+/// What `create` makes.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) index: u32,
+    pub(crate) generation: u64,
+    /// Ledger records of the first and, if asked for, the second role.
+    pub(crate) records: [Option<u64>; 2],
+}
+
+impl<'s> Me<'s> {
+    fn ground(&self) -> &'s Ground {
+        &self.inner.ground
+    }
+
+    /// Makes an object of `size` bytes with a reference in each of `roles`. `init` sees the object's entry and its bytes'
+    /// offset before anybody else can; the bytes are whatever their last user left.
+    pub(crate) fn create(
+        &self,
+        kind: TypeWord,
+        size: u64,
+        roles: &[Role],
+        init: impl FnOnce(&Entry, u64),
+    ) -> Result<Created> {
+        let (ground, inner, slot) = (self.ground(), self.inner, self.slot());
+        let mut records = [None, None];
+        for role in roles {
+            match inner.book.take(ground, &inner.magazines) {
+                Ok(record) => records[*role as usize] = Some(record),
+                Err(e) => {
+                    records.into_iter().flatten().for_each(|r| inner.book.give(r));
+                    return Err(e);
+                }
+            }
+        }
+        let offsets = records.map(|r| r.unwrap_or(0));
+        let (index, state) = match self.claim_entry(offsets) {
+            Ok(claimed) => claimed,
+            Err(e) => {
+                slot.intent.clear();
+                records.into_iter().flatten().for_each(|r| inner.book.give(r));
+                return Err(e);
+            }
+        };
+        let entry = ground.entry(index);
+        entry.offset.store(0, Relaxed);
+        let offset = if size == 0 {
+            0
+        } else {
+            match ground.allocate(&inner.magazines, size, Tag::entry(index), &entry.offset) {
+                Ok(offset) => offset,
+                Err(e) => {
+                    entry.state.store(state.next_free(), Release);
+                    slot.intent.clear();
+                    records.into_iter().flatten().for_each(|r| inner.book.give(r));
+                    return Err(e);
+                }
+            }
+        };
+        entry.size.store(size, Relaxed);
+        entry.kind.store(kind.pack(), Relaxed);
+        entry.departed.store(0, Relaxed);
+        for word in &entry.words {
+            word.store(0, Relaxed);
+        }
+        let sequence = self.next_sequence();
+        for (role, record) in [Role::First, Role::Second].into_iter().zip(records) {
+            let tag = refs::Tag { thread: self.index, sequence };
+            entry.refs[role as usize].store(if record.is_some() { refs::first(tag) } else { refs::NONE }, Relaxed);
+            if let Some(record) = record {
+                ground.word(record).store(Owned { index, role }.pack(), Relaxed);
+            }
+        }
+        init(entry, offset);
+        entry.state.store(EntryState { status: LIVE, thread: 0, ..state }.pack(), Release);
+        slot.done.store(sequence, Release);
+        slot.intent.clear();
+        Ok(Created { index, generation: state.generation, records })
+    }
+
+    /// Claims a free entry, with the intent that says so left standing.
+    fn claim_entry(&self, records: [u64; 2]) -> Result<(u32, EntryState)> {
+        let (ground, slot) = (self.ground(), self.slot());
+        let mut stock = self.inner.entries.stock.lock();
+        loop {
+            while let Some(index) = stock.free.pop() {
+                let entry = ground.entry(index);
+                let seen = EntryState::unpack(entry.state.load(Acquire));
+                if seen.status != FREE {
+                    continue;
+                }
+                let mine = EntryState { status: CREATING, thread: self.index as u16 + 1, ..seen };
+                slot.intent.begin(Op::Create, u64::from(index), mine.pack(), records[0], records[1]);
+                if entry.state.compare_exchange(seen.pack(), mine.pack(), AcqRel, Relaxed).is_ok() {
+                    return Ok((index, mine));
+                }
+            }
+            refill_entries(ground, self.inner.member.index, &mut stock)?;
+        }
+    }
+
+    pub(crate) fn next_sequence(&self) -> u32 {
+        let word = &self.slot().sequence;
+        let next = refs::next_sequence(word.load(Relaxed));
+        word.store(next, Relaxed);
+        next
+    }
+
+    /// Adds a reference in `role` and writes it into the word at `to`, which belongs to us (or to something of ours).
+    /// The caller holds a reference of that role already, which is what keeps the object.
+    pub(crate) fn retain(&self, owned: Owned, to: u64) -> Result<()> {
+        let (ground, slot) = (self.ground(), self.slot());
+        let sequence = self.next_sequence();
+        slot.intent.begin(Op::Retain, owned.pack(), to, owned.pack(), u64::from(sequence));
+        let tag = refs::Tag { thread: self.index, sequence };
+        let word = &ground.entry(owned.index).refs[owned.role as usize];
+        let changed = refs::change(word, true, tag, |t| self.done_of(t));
+        if let Changed::To(_) = changed {
+            ground.word(to).store(owned.pack(), Release);
+        }
+        slot.done.store(sequence, Release);
+        slot.intent.clear();
+        match changed {
+            Changed::To(_) => Ok(()),
+            Changed::Refused(0) => Err(Error::Stale { what: format!("object {}", owned.index) }),
+            Changed::Refused(n) => Err(ground.full("references to one object", n.to_string())),
+        }
+    }
+
+    /// Takes away the reference that the word at `from` owns, clears that word, and destroys what nobody holds any more.
+    pub(crate) fn release(&self, owned: Owned, from: u64) {
+        self.release_one(owned, from);
+        self.work_off(&self.slot().destroying);
+    }
+
+    fn done_of(&self, thread: u32) -> Option<&'s std::sync::atomic::AtomicU32> {
+        let ground = self.ground();
+        (thread < ground.layout.thread_count).then(|| &ground.thread(thread).done)
+    }
+
+    fn release_one(&self, owned: Owned, from: u64) {
+        let (ground, slot) = (self.ground(), self.slot());
+        let sequence = self.next_sequence();
+        slot.intent.begin(Op::Release, owned.pack(), from, 0, u64::from(sequence));
+        let entry = ground.entry(owned.index);
+        let tag = refs::Tag { thread: self.index, sequence };
+        let changed = refs::change(&entry.refs[owned.role as usize], false, tag, |t| self.done_of(t));
+        ground.word(from).store(0, Release);
+        if changed == Changed::To(0) {
+            self.role_is_gone(owned.index);
+        }
+        slot.done.store(sequence, Release);
+        slot.intent.clear();
+    }
+
+    /// Nobody holds one of the roles: tell who waits, and if nobody holds the other either, put it on our stack.
+    fn role_is_gone(&self, index: u32) {
+        let entry = self.ground().entry(index);
+        // Two threads may take the two roles to zero at once: at least one of them has to see both.
+        fence(SeqCst);
+        if entry.refs.iter().any(|word| refs::count(word.load(Acquire)) != 0) {
+            for at in WAIT_WORDS {
+                self.inner.wake_all(&entry.words[at]);
+            }
+            return;
+        }
+        let seen = EntryState::unpack(entry.state.load(Acquire));
+        let mine = EntryState { status: DESTROYING, thread: self.index as u16 + 1, ..seen };
+        if seen.status == LIVE && entry.state.compare_exchange(seen.pack(), mine.pack(), AcqRel, Relaxed).is_ok() {
+            self.push(index);
+        }
+    }
+
+    fn push(&self, index: u32) {
+        let head = &self.slot().destroying;
+        self.ground().entry(index).next.store(head.load(Relaxed), Relaxed);
+        head.store(u64::from(index) + 1, Release);
+    }
+
+    /// Destroys everything on a stack: ours, or that of a dead thread that we sweep.
+    pub(crate) fn work_off(&self, head: &AtomicU64) {
+        let ground = self.ground();
+        while let Some(index) = (head.load(Acquire) as u32).checked_sub(1) {
+            let entry = ground.entry(index);
+            let state = EntryState::unpack(entry.state.load(Acquire));
+            if state.status != DESTROYING {
+                // Cannot be: an entry leaves its stack before it leaves this state. Do not loop on damage.
+                head.store(0, Release);
+                return;
+            }
+            // What the children drop to zero lands on our own stack, not on this one.
+            each_child(ground, entry, |at, owned| self.release_one(owned, at));
+            let next = entry.next.load(Acquire);
+            let intent = &self.slot().intent;
+            if std::ptr::eq(head, &self.slot().destroying) && head.load(Acquire) != u64::from(index) + 1 {
+                // The children were pushed above it: they go first, then it comes round again, without children.
+                continue;
+            }
+            intent.begin(Op::Destroy, u64::from(index), state.pack(), next, ground.offset_of(head));
+            finish_destroy(ground, index, state.pack(), next, head);
+            intent.clear();
+        }
+        if !std::ptr::eq(head, &self.slot().destroying) {
+            self.work_off(&self.slot().destroying);
+        }
+    }
+
+    /// Settles what thread slot `victim` was in the middle of. The caller is its only sweeper.
+    pub(crate) fn settle(&self, victim: u32) {
+        let ground = self.ground();
+        let slot = ground.thread(victim);
+        if let Some(intent) = slot.intent.read() {
+            match intent.op {
+                Op::Create => self.settle_create(intent),
+                Op::Retain | Op::Release => self.settle_change(victim, intent),
+                Op::Destroy => {
+                    let head = ground.word(intent.d);
+                    finish_destroy(ground, intent.a as u32, intent.b, intent.c, head);
+                }
+                Op::PutTry | Op::PutHeld | Op::TakeTry | Op::TakeHeld => {
+                    crate::cell::settle(ground, &slot.intent, intent);
+                }
+            }
+            slot.intent.clear();
+        }
+        self.work_off(&slot.destroying);
+    }
+
+    fn settle_create(&self, intent: Intent) {
+        let ground = self.ground();
+        let index = intent.a as u32;
+        let entry = ground.entry(index);
+        if entry.state.load(Acquire) != intent.b {
+            return; // never claimed, or committed
+        }
+        for record in [intent.c, intent.d] {
+            if record != 0 {
+                ground.word(record).store(0, Release);
+            }
+        }
+        let offset = entry.offset.load(Acquire);
+        if offset != 0 {
+            ground.free(offset, Tag::entry(index));
+        }
+        let next = EntryState::unpack(intent.b).next_free();
+        let _ = entry.state.compare_exchange(intent.b, next, AcqRel, Relaxed);
+    }
+
+    fn settle_change(&self, victim: u32, intent: Intent) {
+        let ground = self.ground();
+        let Some(owned) = Owned::unpack(intent.a) else { return };
+        let entry = ground.entry(owned.index);
+        let tag = refs::Tag { thread: victim, sequence: intent.d as u32 };
+        if !refs::happened(&entry.refs[owned.role as usize], tag, &ground.thread(victim).done) {
+            return;
+        }
+        ground.word(intent.b).store(intent.c, Release);
+        if intent.op != Op::Release || entry.refs.iter().any(|w| refs::count(w.load(Acquire)) != 0) {
+            return;
+        }
+        // The last reference is gone: the victim's stack is where the entry belongs, whoever settles this next.
+        let mut state = EntryState::unpack(entry.state.load(Acquire));
+        if state.status == LIVE {
+            let marked = EntryState { status: DESTROYING, thread: victim as u16 + 1, ..state };
+            if entry.state.compare_exchange(state.pack(), marked.pack(), AcqRel, Relaxed).is_ok() {
+                state = marked;
+            }
+        }
+        let stack = &ground.thread(victim).destroying;
+        let on_top = stack.load(Acquire) == u64::from(owned.index) + 1;
+        if state.status == DESTROYING && u32::from(state.thread) == victim + 1 && !on_top {
+            // Marked and not pushed; had it been pushed it would be on top, for nothing was pushed since.
+            entry.next.store(stack.load(Acquire), Relaxed);
+            stack.store(u64::from(owned.index) + 1, Release);
+        }
+    }
+}
+
+/// The last steps of a destruction; any number of times, by whoever settles it.
+fn finish_destroy(ground: &Ground, index: u32, state: u64, next: u64, head: &AtomicU64) {
+    let entry = ground.entry(index);
+    if entry.state.load(Acquire) != state {
+        return;
+    }
+    let offset = entry.offset.load(Acquire);
+    if offset != 0 {
+        ground.free(offset, Tag::entry(index));
+    }
+    let _ = head.compare_exchange(u64::from(index) + 1, next, AcqRel, Relaxed);
+    let _ = entry.state.compare_exchange(state, EntryState::unpack(state).next_free(), AcqRel, Relaxed);
+}
+
+/// Calls `f` for each word of the object that owns a reference.
+fn each_child(ground: &Ground, entry: &Entry, mut f: impl FnMut(u64, Owned)) {
+    let mut visit = |at: u64| {
+        if let Some(owned) = Owned::unpack(ground.word(at).load(Acquire)) {
+            f(at, owned);
+        }
+    };
+    visit(ground.offset_of(&entry.words[CHILD_WORD]));
+    let (block, size) = (entry.offset.load(Acquire), entry.size.load(Relaxed));
+    if block == 0 {
+        return;
+    }
+    match TypeWord::unpack(entry.kind.load(Relaxed)).shape {
+        Shape::Plain => {}
+        Shape::Message => {
+            let count = u64::from(ground.word(block).load(Acquire) as u32);
+            for i in 0..count.min(size.saturating_sub(MESSAGE_LIST) / 8) {
+                visit(block + MESSAGE_LIST + i * 8);
+            }
+        }
+        Shape::Ring => {
+            visit(block + RING_NEXT);
+            let word = ground.word(block).load(Acquire);
+            let (count, stride) = (word as u32, (word >> 32).max(16));
+            for i in 0..u64::from(count) {
+                let at = block + RING_CELLS + i * stride;
+                if at + 16 > block + size {
+                    break;
+                }
+                let cell = ground.region.at::<Cell>(at);
+                if matches!(cell.state().status, Status::Full | Status::Taken) {
+                    visit(ground.offset_of(&cell.value));
+                }
+            }
+        }
+    }
+}
+
+fn refill_entries(ground: &Ground, member: u32, stock: &mut Stock) -> Result<()> {
+    // As in the heap: a search is paid for by what the last one found or by the chunks taken since.
+    let grown = stock.taken_since_search * 2 >= stock.chunks.len();
+    if (stock.search_pays || grown) && !stock.chunks.is_empty() {
+        stock.taken_since_search = 0;
+        let chunks = std::mem::take(&mut stock.chunks);
+        chunks.iter().for_each(|c| collect_free(ground, *c, stock));
+        stock.search_pays = stock.free.len() * 4 >= chunks.len() * CHUNK as usize;
+        stock.chunks = chunks;
+        if !stock.free.is_empty() {
+            return Ok(());
+        }
+    }
+    let chunk = match adopt_chunk(ground, member) {
+        Some(chunk) => chunk,
+        None => new_chunk(ground, member)?,
+    };
+    stock.chunks.push(chunk);
+    stock.taken_since_search += 1;
+    collect_free(ground, chunk, stock);
+    Ok(())
+}
+
+fn collect_free(ground: &Ground, chunk: u32, stock: &mut Stock) {
+    for index in (chunk * CHUNK..(chunk + 1) * CHUNK).rev() {
+        if EntryState::unpack(ground.entry(index).state.load(Acquire)).status == FREE {
+            stock.free.push(index);
+        }
+    }
+}
+
+fn chunks(ground: &Ground) -> u32 {
+    ground.layout.entry_count / CHUNK
+}
+
+fn adopt_chunk(ground: &Ground, member: u32) -> Option<u32> {
+    let orphans = &ground.header().orphan_chunks;
+    if orphans.load(Relaxed) == 0 {
+        return None;
+    }
+    let end = ground.header().chunk_frontier.load(Acquire).min(chunks(ground));
+    let found = (0..end).find(|c| ground.chunk_owner(*c).compare_exchange(0, member + 1, AcqRel, Relaxed).is_ok())?;
+    let _ = orphans.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+    Some(found)
+}
+
+fn new_chunk(ground: &Ground, member: u32) -> Result<u32> {
+    let frontier = &ground.header().chunk_frontier;
+    loop {
+        let at = frontier.load(Acquire);
+        if at >= chunks(ground) {
+            return Err(ground.full("objects of the session", format!("{} exist", ground.layout.entry_count)));
+        }
+        ground.region.commit(ground.layout.entry(at * CHUNK), u64::from(CHUNK) * crate::layout::ENTRY_SIZE)?;
+        let ours = ground.chunk_owner(at).compare_exchange(0, member + 1, AcqRel, Relaxed).is_ok();
+        let _ = frontier.compare_exchange(at, at + 1, AcqRel, Relaxed);
+        if ours {
+            return Ok(at);
+        }
+    }
+}
+
+/// Makes a dead member's chunks anybody's.
+pub(crate) fn orphan_chunks(ground: &Ground, member: u32) {
+    let end = (ground.header().chunk_frontier.load(Acquire) + 1).min(chunks(ground));
+    for chunk in 0..end {
+        if ground.chunk_owner(chunk).compare_exchange(member + 1, 0, AcqRel, Relaxed).is_ok() {
+            ground.header().orphan_chunks.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// How many objects exist.
+pub(crate) fn live(ground: &Ground) -> u64 {
+    let end = ground.header().chunk_frontier.load(Acquire).min(chunks(ground)) * CHUNK;
+    (0..end).filter(|i| EntryState::unpack(ground.entry(*i).state.load(Acquire)).status != FREE).count() as u64
+}

@@ -1,0 +1,198 @@
+//! Threads of the session: a slot for each thread that waits, owns or changes anything.
+//!
+//! A thread takes a slot when it first needs one and gives it back when it ends. The slot's *beacon* hangs on the
+//! kernel's robust list of the thread, so that the kernel itself marks it if the thread dies without giving it back,
+//! and wakes a sleeper who watches it.
+//!
+//! `state` is `FREE -> USED(member) -> FREE`, the generation rising by one each time the slot is freed: by the thread
+//! itself, or by the sweeper of its process. A lock or cell that names `(slot, old generation)` names somebody gone.
+
+use std::cell::{Cell as StdCell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+
+use mp_wire::{Error, Result};
+
+use crate::ground::Ground;
+use crate::ids::ThreadId;
+use crate::session::Inner;
+use crate::slots::{SlotState, ThreadSlot};
+
+const FREE: u16 = 0;
+const USED: u16 = 1;
+
+/// The calling thread's place in a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Me<'s> {
+    pub(crate) inner: &'s Inner,
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl<'s> Me<'s> {
+    #[inline]
+    pub(crate) fn slot(&self) -> &'s ThreadSlot {
+        self.inner.ground.thread(self.index)
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> ThreadId {
+        ThreadId::new(self.index, self.generation)
+    }
+}
+
+/// A slot taken by this thread in one session; gives it back when the thread ends.
+struct Registration {
+    inner: Arc<Inner>,
+    index: u32,
+    generation: u32,
+    linked: bool,
+}
+
+thread_local! {
+    /// The session used last by this thread: `(instance, slot index, generation)`.
+    static LAST: StdCell<(u64, u32, u32)> = const { StdCell::new((0, 0, 0)) };
+    static ALL: RefCell<Vec<Registration>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The calling thread in `inner`, registered if this is its first time.
+#[inline]
+pub(crate) fn me(inner: &Arc<Inner>) -> Result<Me<'_>> {
+    if !inner.is_ours() {
+        return Err(Error::ForeignFork);
+    }
+    let (instance, index, generation) = LAST.get();
+    if instance == inner.instance {
+        return Ok(Me { inner, index, generation });
+    }
+    me_slow(inner)
+}
+
+#[cold]
+fn me_slow(inner: &Arc<Inner>) -> Result<Me<'_>> {
+    let ended = || Error::Other("this thread is ending and can no longer use the session".into());
+    let found = ALL
+        .try_with(|all| {
+            let mut all = all.try_borrow_mut().ok()?;
+            if let Some(r) = all.iter().find(|r| r.inner.instance == inner.instance) {
+                return Some(Ok((r.index, r.generation)));
+            }
+            Some(register(inner).map(|r| {
+                let found = (r.index, r.generation);
+                all.push(r);
+                found
+            }))
+        })
+        .map_err(|_| ended())?
+        .ok_or_else(ended)?;
+    let (index, generation) = found?;
+    LAST.set((inner.instance, index, generation));
+    Ok(Me { inner, index, generation })
+}
+
+fn register(inner: &Arc<Inner>) -> Result<Registration> {
+    let ground = &inner.ground;
+    let member = inner.member;
+    let count = ground.layout.thread_count;
+    let used = ground.threads_used();
+    for index in (0..used).chain(used..count) {
+        let slot = ground.thread(index);
+        let seen = SlotState::load(&slot.state);
+        if seen.status != FREE {
+            continue;
+        }
+        let taken = SlotState { partner: member.index as u16 + 1, status: USED, ..seen };
+        if !seen.swap(&slot.state, taken) {
+            continue;
+        }
+        ground.header().threads_used.fetch_max(index + 1, AcqRel);
+        slot.bell.store(0, Relaxed);
+        slot.wait.store(slot.wait.load(Relaxed) & !0xFF, Relaxed);
+        // SAFETY: the slot is ours until we free it, the region stays mapped as long as the registration holds `inner`,
+        // and the registration unlinks on this very thread.
+        let linked = ground.region.is_shared() && unsafe { mp_sys::beacon_link(&slot.beacon) };
+        if !linked {
+            slot.beacon.word.store(0, Release);
+        }
+        if linked {
+            // The first thread with a beacon speaks for the process.
+            let beacon = &ground.member(member.index).beacon;
+            let _ = beacon.compare_exchange(0, index + 1, AcqRel, Relaxed);
+        }
+        return Ok(Registration { inner: inner.clone(), index, generation: seen.generation, linked });
+    }
+    Err(ground.full("threads of the session", format!("{count} threads take part already")))
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        LAST.set((0, 0, 0));
+        if !self.inner.is_ours() {
+            return; // a foreign fork's copy: the slot is its parent's
+        }
+        let ground = &self.inner.ground;
+        let slot = ground.thread(self.index);
+        let beacon = &ground.member(self.inner.member.index).beacon;
+        if self.linked {
+            if beacon.load(Acquire) == self.index + 1 {
+                let heir = heir(ground, self.inner.member.index, self.index);
+                let _ = beacon.compare_exchange(self.index + 1, heir, AcqRel, Relaxed);
+            }
+            // SAFETY: linked by this thread in `register`, and not unlinked since.
+            unsafe { mp_sys::beacon_unlink(&slot.beacon) };
+        }
+        free(ground, self.index, self.generation);
+    }
+}
+
+/// Another thread of the process whose beacon can speak for it (slot + 1), or 0.
+fn heir(ground: &Ground, member: u32, but: u32) -> u32 {
+    (0..ground.threads_used())
+        .find(|i| {
+            let word = ground.thread(*i).beacon.word.load(Acquire);
+            *i != but && member_of(ground, *i) == Some(member) && word != 0
+        })
+        .map_or(0, |i| i + 1)
+}
+
+/// Frees the slot if it is still of that generation.
+pub(crate) fn free(ground: &Ground, index: u32, generation: u32) {
+    let slot = ground.thread(index);
+    let seen = SlotState::load(&slot.state);
+    if seen.generation == generation && seen.status == USED {
+        let free = SlotState { generation: generation.wrapping_add(1), partner: 0, status: FREE };
+        seen.swap(&slot.state, free);
+    }
+}
+
+/// The member that the slot's thread belongs to, if it is in use.
+pub(crate) fn member_of(ground: &Ground, index: u32) -> Option<u32> {
+    let state = SlotState::load(&ground.thread(index).state);
+    (state.status == USED).then(|| u32::from(state.partner).checked_sub(1))?
+}
+
+/// Whether the thread of that name is gone: its slot has moved on, or the kernel (or a test) marked it.
+pub(crate) fn is_gone(ground: &Ground, id: ThreadId) -> bool {
+    let Some(index) = id.index().filter(|i| *i < ground.layout.thread_count) else {
+        return true;
+    };
+    let slot = ground.thread(index);
+    let state = SlotState::load(&slot.state);
+    state.generation != id.generation()
+        || state.status != USED
+        || mp_sys::Beacon::is_dead(slot.beacon.word.load(Acquire))
+}
+
+/// Forgets this thread's registrations without giving the slots back, as a death would: for tests that play several
+/// members in one process.
+pub(crate) fn abandon(inner: &Inner) {
+    LAST.set((0, 0, 0));
+    ALL.with(|all| {
+        let mut all = all.borrow_mut();
+        if let Some(at) = all.iter().position(|r| r.inner.instance == inner.instance) {
+            let mut r = all.swap_remove(at);
+            r.linked = false;
+            r.generation = r.generation.wrapping_sub(1); // so that its drop frees nothing
+        }
+    });
+}
