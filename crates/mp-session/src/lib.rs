@@ -71,6 +71,6 @@ pub use message::{MAX_PAYLOAD, Message};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
 pub use place::Place;
-pub use session::{BUDGET_VAR, HeapSession, SESSION_VAR, SIZE_VAR, Session, Ticket, inherit};
+pub use session::{BUDGET_VAR, HeapSession, Prepared, SESSION_VAR, SIZE_VAR, Session, Ticket, inherit};
 pub use stats::Stats;
 pub use table::Shape;

@@ -50,8 +50,6 @@ pub(crate) mod end {
     pub(crate) const FINISHED: u64 = 1;
     /// A test says that this member died.
     pub(crate) const ABANDONED: u64 = 2;
-    /// The process is being started but could not be: nobody will come.
-    pub(crate) const STILLBORN: u64 = 4;
     /// The parent will not ask any more.
     pub(crate) const DETACHED: u64 = 8;
 

@@ -234,7 +234,9 @@ impl Place {
         let flags = slot.end.load(Acquire);
         slot.end.store(end::with(flags, how), Release);
         match state.status {
-            RESERVED => sweep::give_up_place(&self.session.0, &me, self.id),
+            RESERVED => {
+                sweep::give_up_place(&self.session.0, &me, self.id);
+            }
             LIVE | SWEEPING => {
                 // Reaped by us: there is no better evidence. Its beacon went dark before that.
                 self.session.0.sweep_reaped(&me, self.id.index, how);
@@ -258,14 +260,13 @@ impl Place {
         }
     }
 
-    /// Gives up a place whose process could not be started.
+    /// Gives up a place whose process could not be started. `false`: a process has taken it after all.
     ///
     /// # Errors
     /// As [`Session::thread_id`].
-    pub fn give_up(&self) -> Result<()> {
+    pub fn give_up(&self) -> Result<bool> {
         let me = self.session.me()?;
-        sweep::give_up_place(&self.session.0, &me, self.id);
-        Ok(())
+        Ok(sweep::give_up_place(&self.session.0, &me, self.id))
     }
 }
 

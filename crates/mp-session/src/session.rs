@@ -141,21 +141,7 @@ impl Session {
     /// # Errors
     /// As [`Session::attach`].
     pub fn enter(ticket: Ticket) -> Result<Session> {
-        // SAFETY: the ticket came from our parent, which arranged for these descriptors to be inherited for us alone;
-        // they are checked before use: a wrong number fails to map, or is not a session.
-        let memory = unsafe { MemoryObject::from_inherited(ticket.memory) }
-            .map_err(|e| Error::os("take over the session's memory", e))?;
-        let size = memory.size().map_err(|e| Error::os("size of the session's memory", e))?;
-        let mapping = memory.map(size as usize).map_err(|e| Error::os("map the session", e))?;
-        let ground = Ground::enter(Region::mapped(mapping)?)?;
-        let id = ground.header().session_id();
-        // SAFETY: as above.
-        let liveness = unsafe { LivenessFile::from_inherited(ticket.liveness) }
-            .map_err(|e| Error::os("take over the liveness file", e))?;
-        Inner::take_place(&ground, ticket.member)?;
-        let session = Session::assemble(ground, ticket.member, id, Some(memory), Some(liveness))?;
-        CURRENT.set(session.clone()).map_err(|_| Error::Other("this process has a session already".into()))?;
-        Ok(session)
+        Prepared::open(ticket)?.enter(ticket.member)
     }
 
     fn assemble(
@@ -312,6 +298,14 @@ impl Session {
         self.0.ground.header().image_id()
     }
 
+    /// The way to the session's memory, for a process that maps it and does not enter ([`Prepared`]): a fork server.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a session on the heap.
+    pub fn descriptors(&self) -> Result<Ticket> {
+        self.ticket(self.0.member)
+    }
+
     pub(crate) fn ticket(&self, member: MemberId) -> Result<Ticket> {
         match (&self.0.memory, &self.0.liveness) {
             (Some(memory), Some(liveness)) => {
@@ -331,6 +325,51 @@ impl Session {
             }
         }
         thread::abandon(&self.0);
+    }
+}
+
+/// A session's memory, mapped but not yet entered: what a fork server holds, so that its children need not map it.
+#[derive(Debug)]
+pub struct Prepared {
+    ground: Ground,
+    memory: MemoryObject,
+    liveness: LivenessFile,
+}
+
+impl Prepared {
+    /// Maps the session whose descriptors the ticket names.
+    ///
+    /// # Errors
+    /// As [`Session::attach`].
+    pub fn open(ticket: Ticket) -> Result<Prepared> {
+        // SAFETY: the ticket came from our parent, which arranged for these descriptors to be inherited for us alone;
+        // they are checked before use: a wrong number fails to map, or is not a session.
+        let memory = unsafe { MemoryObject::from_inherited(ticket.memory) }
+            .map_err(|e| Error::os("take over the session's memory", e))?;
+        let size = memory.size().map_err(|e| Error::os("size of the session's memory", e))?;
+        let mapping = memory.map(size as usize).map_err(|e| Error::os("map the session", e))?;
+        let ground = Ground::enter(Region::mapped(mapping)?)?;
+        // SAFETY: as above.
+        let liveness = unsafe { LivenessFile::from_inherited(ticket.liveness) }
+            .map_err(|e| Error::os("take over the liveness file", e))?;
+        Ok(Prepared { ground, memory, liveness })
+    }
+
+    /// Takes the reserved place and makes this the process's session.
+    ///
+    /// # Errors
+    /// As [`Session::attach`].
+    pub fn enter(self, member: MemberId) -> Result<Session> {
+        Inner::take_place(&self.ground, member)?;
+        let id = self.ground.header().session_id();
+        let session = Session::assemble(self.ground, member, id, Some(self.memory), Some(self.liveness))?;
+        CURRENT.set(session.clone()).map_err(|_| Error::Other("this process has a session already".into()))?;
+        Ok(session)
+    }
+
+    /// The descriptors, to be kept open.
+    pub fn descriptors(&self) -> [u64; 2] {
+        [self.memory.as_inherited(), self.liveness.as_inherited()]
     }
 }
 

@@ -248,16 +248,17 @@ impl Inner {
     }
 }
 
-/// Frees a place whose process could not be started.
-pub(crate) fn give_up_place(inner: &Inner, me: &Me<'_>, id: MemberId) {
-    if let Some(slot) = inner.slot_of(id) {
-        slot.end.fetch_or(end::STILLBORN, AcqRel);
-        let _guard = inner.sweeping.lock();
-        inner.sweep(me, id.index, &Departure::Unknown);
-        let seen = SlotState::load(&slot.state);
-        if seen.generation == id.generation {
-            inner.release_gone(me, id.index, seen);
-        }
+/// Frees a place whose process could not be started. `false`: a process has taken it after all.
+pub(crate) fn give_up_place(inner: &Inner, me: &Me<'_>, id: MemberId) -> bool {
+    let Some(slot) = inner.slot_of(id) else { return true };
+    let _guard = inner.sweeping.lock();
+    let seen = SlotState::load(&slot.state);
+    let sweeping = SlotState { partner: inner.member.index as u16 + 1, status: SWEEPING, ..seen };
+    // Only a place that nobody took: a process that comes later finds it gone, and goes.
+    if seen.status != RESERVED || !seen.swap(&slot.state, sweeping) {
+        return !matches!(SlotState::load(&slot.state).status, LIVE);
     }
+    inner.sweep(me, id.index, &Departure::Unknown);
+    inner.release_gone(me, id.index, SlotState::load(&slot.state));
+    true
 }
-

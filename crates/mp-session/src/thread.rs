@@ -126,6 +126,11 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        // The main thread's end is the process's: what still runs after it (exit handlers) belongs to this member, and
+        // the beacon is to say when that is over.
+        if self.linked && mp_sys::current_thread_id() == u64::from(mp_sys::current_pid()) {
+            return;
+        }
         LAST.set((0, 0, 0));
         if !self.inner.is_ours() {
             return; // a foreign fork's copy: the slot is its parent's
@@ -191,7 +196,7 @@ pub(crate) fn abandon(inner: &Inner) {
         let mut all = all.borrow_mut();
         if let Some(at) = all.iter().position(|r| r.inner.instance == inner.instance) {
             let mut r = all.swap_remove(at);
-            r.linked = false;
+            r.linked = false; // heap members have no beacon
             r.generation = r.generation.wrapping_sub(1); // so that its drop frees nothing
         }
     });

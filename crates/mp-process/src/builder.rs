@@ -1,0 +1,263 @@
+//! What a child is to be.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mp_session::{Message, Session};
+use mp_wire::{Error, Output, Result};
+
+use crate::current;
+use crate::launch;
+use crate::process::Process;
+use crate::spec::{Limit, Spec};
+use crate::start::StartMethod;
+use crate::target::{self, Run, Shim, Target};
+
+/// One of a child's standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stream {
+    /// The same as ours.
+    #[default]
+    Inherit,
+    /// Nothing.
+    Null,
+}
+
+/// Sets what a child is to be, then starts it; as rich as `std::process::Command`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use mp_process::{Process, StartMethod};
+///
+/// mp_process::init();
+/// let child = Process::builder()
+///     .name("worker")
+///     .daemon(true)
+///     .env("LANG", "C")
+///     .start_method(StartMethod::Spawn)
+///     .spawn(|| std::env::var("LANG").unwrap_or_default(), ())?;
+/// assert_eq!(child.join()?, "C");
+/// # Ok::<(), mp_process::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing runs before `spawn` or `run`"]
+pub struct Builder {
+    name: Option<String>,
+    method: Option<StartMethod>,
+    env: Vec<(OsString, Option<OsString>)>,
+    env_clear: bool,
+    streams: [Option<Stream>; 3],
+    spec: Spec,
+}
+
+impl Builder {
+    /// A child like its parent.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Its name; at most 64 bytes are kept. It shows up in errors and, in short, in `ps`.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether it ends with this process, however that ends.
+    pub fn daemon(mut self, daemon: bool) -> Builder {
+        self.spec.daemon = daemon;
+        self
+    }
+
+    /// Lets a daemon have children all the same.
+    pub fn may_have_children(mut self, yes: bool) -> Builder {
+        self.spec.may_have_children = yes;
+        self
+    }
+
+    /// Whether it ignores Ctrl-C, because its parent is the one to decide.
+    pub fn ignore_interrupt(mut self, yes: bool) -> Builder {
+        self.spec.ignore_interrupt = yes;
+        self
+    }
+
+    /// How it is started.
+    pub fn start_method(mut self, method: StartMethod) -> Builder {
+        self.method = Some(method);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
+        self.env.push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    /// Removes a variable from its environment.
+    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Builder {
+        self.env.push((key.as_ref().to_owned(), None));
+        self
+    }
+
+    /// Starts it with no variables but those set by [`Builder::env`].
+    pub fn env_clear(mut self) -> Builder {
+        self.env_clear = true;
+        self.env.clear();
+        self
+    }
+
+    /// Its working directory.
+    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Builder {
+        self.spec.cwd = Some(dir.into());
+        self
+    }
+
+    /// Its standard input; nothing by default, for several processes cannot share a terminal's input.
+    pub fn stdin(mut self, stream: Stream) -> Builder {
+        self.streams[0] = Some(stream);
+        self
+    }
+
+    /// Its standard output; ours by default.
+    pub fn stdout(mut self, stream: Stream) -> Builder {
+        self.streams[1] = Some(stream);
+        self
+    }
+
+    /// Its standard error; ours by default.
+    pub fn stderr(mut self, stream: Stream) -> Builder {
+        self.streams[2] = Some(stream);
+        self
+    }
+
+    /// Its file creation mask.
+    ///
+    /// # Platform
+    /// Unix.
+    pub fn umask(mut self, mask: u32) -> Builder {
+        self.spec.umask = Some(mask);
+        self
+    }
+
+    /// Adds to its niceness.
+    ///
+    /// # Platform
+    /// Unix; elsewhere the child fails with [`Error::Os`].
+    pub fn nice(mut self, delta: i32) -> Builder {
+        self.spec.nice = Some(delta);
+        self
+    }
+
+    /// The processors that it may use.
+    pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Builder {
+        self.spec.affinity = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Limits what it may use.
+    pub fn limit(mut self, limit: Limit, value: u64) -> Builder {
+        self.spec.limits.push((limit, value));
+        self
+    }
+
+    /// Its user.
+    pub fn uid(mut self, uid: u32) -> Builder {
+        self.spec.uid = Some(uid);
+        self
+    }
+
+    /// Its group.
+    pub fn gid(mut self, gid: u32) -> Builder {
+        self.spec.gid = Some(gid);
+        self
+    }
+
+    /// Its process group; 0 for one of its own.
+    pub fn process_group(mut self, group: u32) -> Builder {
+        self.spec.process_group = Some(group);
+        self
+    }
+
+    /// Starts the process with `target`.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    pub fn spawn<F, A>(self, target: F, args: A) -> Result<Process<<F::Output as Output>::Value>>
+    where
+        F: Target<A>,
+        A: mp_wire::Message,
+    {
+        self.start(target::shim::<F, A>(target), &args)
+    }
+
+    /// Starts the process with a struct's `run`.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    pub fn run<S: Run>(self, it: S) -> Result<Process<<S::Output as Output>::Value>> {
+        self.start(target::run_shim::<S>(), &it)
+    }
+
+    fn start<A: mp_wire::Message, T: mp_wire::Message>(mut self, shim: Shim, args: &A) -> Result<Process<T>> {
+        current::require_initialised()?;
+        current::require_may_have_children()?;
+        let method = self.method.unwrap_or_else(current::method).require()?;
+        let session = Session::current()?;
+        let name = self.name.take().unwrap_or_else(current::next_name);
+        self.spec.target = target::name_of(shim);
+        self.spec.image = mp_sys::image_id();
+        self.spec.depth = current::depth() + 1;
+        self.spec.start_method = current::method().code();
+        let changed = self.env_clear || !self.env.is_empty();
+        let env = changed.then(|| self.environment());
+        let streams = [
+            self.streams[0].unwrap_or(Stream::Null),
+            self.streams[1].unwrap_or_default(),
+            self.streams[2].unwrap_or_default(),
+        ];
+        let order = launch::Order { method, env, streams, spec: self.spec };
+        let place = session.reserve(&name)?;
+        let started = order.prepare().and_then(|order| {
+            let mut payload = Vec::with_capacity(256);
+            order.spec.write(&mut payload)?;
+            let encoded = mp_wire::encode(args, &mut payload)?;
+            let message = Message::pack(&session, encoded.codec, &payload, encoded.exports)?;
+            place.put_arguments(&message)?;
+            drop(message);
+            launch::launch(&place, order)
+        });
+        match started {
+            Ok((process, daemon)) => {
+                let process = Arc::new(process);
+                place.started(process.clone());
+                Ok(Process::new(place, process, name, daemon, method))
+            }
+            Err(e) => {
+                place.give_up()?;
+                Err(e)
+            }
+        }
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut env: Vec<(OsString, OsString)> =
+            if self.env_clear { Vec::new() } else { std::env::vars_os().collect() };
+        for (key, value) in &self.env {
+            env.retain(|(k, _)| k != key);
+            if let Some(value) = value {
+                env.push((key.clone(), value.clone()));
+            }
+        }
+        env
+    }
+}
+
+impl Builder {
+    /// For pools: a worker's start with what they need beyond the public settings.
+    #[doc(hidden)]
+    pub fn error_if_uninitialised() -> std::result::Result<(), Error> {
+        current::require_initialised()
+    }
+}

@@ -1,0 +1,78 @@
+//! Starting the process for a place, by one of the methods.
+
+use std::ffi::OsString;
+
+use mp_session::{Place, SESSION_VAR, StartedProcess};
+use mp_sys::{Program, SpawnRequest, Stdio};
+use mp_wire::{Error, Result};
+
+use crate::builder::Stream;
+use crate::fork_server;
+use crate::spec::Spec;
+use crate::start::StartMethod;
+
+/// What is to be started, before and after the method had its say.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) method: StartMethod,
+    /// The child's environment, if it differs from ours.
+    pub(crate) env: Option<Vec<(OsString, OsString)>>,
+    pub(crate) streams: [Stream; 3],
+    pub(crate) spec: Spec,
+}
+
+impl Order {
+    /// Puts into the spec what this method does not give the child by itself.
+    pub(crate) fn prepare(mut self) -> Result<Order> {
+        if self.method == StartMethod::ForkServer {
+            fork_server::complete(&mut self)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Starts the process; its arguments lie in the place already.
+pub(crate) fn launch(place: &Place, order: Order) -> Result<(StartedProcess, bool)> {
+    let daemon = order.spec.daemon;
+    let process = match order.method {
+        StartMethod::ForkServer => fork_server::launch(place, order)?,
+        StartMethod::Spawn => spawn(place, order)?,
+    };
+    Ok((process, daemon))
+}
+
+fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {
+    let ticket = place.ticket()?;
+    let mut env = order.env.unwrap_or_else(|| std::env::vars_os().collect());
+    env.retain(|(key, _)| key != SESSION_VAR);
+    env.push((SESSION_VAR.into(), ticket.to_text().into()));
+    let request = SpawnRequest {
+        program: Program::SelfImage,
+        args: std::env::args_os().skip(1).collect(),
+        env,
+        inherit: ticket.descriptors().to_vec(),
+        stdio: order.streams.map(|s| match s {
+            Stream::Inherit => Stdio::Inherit,
+            Stream::Null => Stdio::Null,
+        }),
+        cwd: None,
+        new_process_group: false,
+    };
+    let child = mp_sys::spawn(&request).map_err(|e| start_error("start a process", e))?;
+    Ok(StartedProcess::new(child))
+}
+
+/// An error that names the limit where it is one.
+pub(crate) fn start_error(what: &str, e: std::io::Error) -> Error {
+    let limit = match e.kind() {
+        std::io::ErrorKind::WouldBlock => Some("processes (RLIMIT_NPROC, or the container's pids.max)"),
+        std::io::ErrorKind::OutOfMemory => Some("memory"),
+        // EMFILE and ENFILE have no kind of their own.
+        _ if matches!(e.raw_os_error(), Some(23 | 24)) => Some("open descriptors"),
+        _ => None,
+    };
+    match limit {
+        Some(limit) => Error::LimitReached { limit: limit.into(), detail: format!("{what}: {e}") },
+        None => Error::os(what, e),
+    }
+}

@@ -1,0 +1,74 @@
+//! A function running in another process.
+//!
+//! Python's `multiprocessing.Process` in Rust's idiom: a function and its arguments go to a new process, what it returns
+//! comes back from [`Process::join`] — a value, the function's error, a panic with its message and place, an exit code, or
+//! the signal that killed it.
+//!
+//! ```no_run
+//! use mp_process::Process;
+//!
+//! fn greet(name: String) -> String { format!("hello {name}") }
+//!
+//! fn main() -> mp_process::Result<()> {
+//!     mp_process::init(); // in a child this does not return
+//!     let child = Process::spawn(greet, ("bob".to_owned(),))?;
+//!     println!("{}", child.join()?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # How a child comes to be
+//!
+//! The parent reserves a place in the session, puts the arguments there, and has a process started: by a fork server
+//! (a small helper that forks; the default on Linux) or by running its own image again. [`init`], the first line of `main`, sees
+//! that it is a child, enters the session, proves that it runs the same image, does what the builder asked for, and calls
+//! the function. A program that never calls [`init`] gets [`Error::NotInitialised`] when it starts a process, not a fork bomb.
+//!
+//! # What a child has and has not
+//!
+//! - Statics begin anew: what the parent wrote into them is not there. Threads are not copied. So with both methods.
+//! - Standard input is nothing, unless asked for; output and error are the parent's.
+//! - `std::process::exit` ends it with that code, exit handlers included; values that are alive are not dropped.
+//! - With `panic = "abort"` a panic is the signal SIGABRT: [`Error::Died`].
+//! - Descriptors of the parent are not inherited.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `target` | what can run elsewhere, and how it is named |
+//! | `builder`, `spec` | what the child is to be |
+//! | `launch`, `fork_server`, `start` | start methods |
+//! | `child`, `current` | the child's side |
+//! | `process`, `registry` | the parent's side |
+//! | `panics`, `testing` | what a panic said; use under `cargo test` |
+
+mod builder;
+mod child;
+mod current;
+mod fork_server;
+mod launch;
+mod panics;
+mod process;
+mod registry;
+mod spec;
+mod start;
+mod target;
+mod testing;
+
+pub use builder::{Builder, Stream};
+pub use child::init;
+pub use current::{CurrentProcess, ParentProcess, current_process, parent_process};
+//pub use mp_macros::{Output, main};
+pub use mp_sys::cpu_count;
+pub use mp_wire::{Departure, Error, Failure, Ident, Output, PanicReport, Result};
+pub use process::{Process, active_children};
+pub use spec::Limit;
+pub use start::{StartMethod, set_start_method, start_method};
+pub use target::{Run, Target};
+
+/// For mp's own crates and macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::child::init;
+    pub use crate::target::{Produced, Shim, name_of, produce, read, shim_of};
+    pub use mp_wire;
+}

@@ -1,0 +1,306 @@
+//! The handle to a child.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use mp_session::{Message, Place, StartedProcess};
+use mp_wire::{Departure, Error, Ident, Output, Result};
+use parking_lot::Mutex;
+
+use crate::builder::Builder;
+use crate::registry;
+use crate::start::StartMethod;
+use crate::target::{self, Run, Target};
+
+/// A function running in another process (Python's `Process`).
+///
+/// Clones are handles to the same child. Dropping the last one neither waits nor kills: at the end of this process
+/// non-daemons are waited for, daemons are terminated.
+///
+/// # If a process dies
+///
+/// A child that is killed, or that cannot even start, is an error at whoever [joins](Process::join) it, never a hang.
+///
+/// # Examples
+///
+/// ```no_run
+/// use mp_process::Process;
+///
+/// fn add(a: u32, b: u32) -> u32 { a + b }
+///
+/// mp_process::init();
+/// let child = Process::spawn(add, (2, 3))?;
+/// assert_eq!(child.join()?, 5);
+/// assert_eq!(child.exitcode(), Some(0));
+/// # Ok::<(), mp_process::Error>(())
+/// ```
+pub struct Process<T = ()> {
+    shared: Arc<Shared>,
+    value: PhantomData<fn() -> T>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    place: Place,
+    process: Arc<StartedProcess>,
+    ident: Ident,
+    daemon: bool,
+    method: StartMethod,
+    end: OnceLock<End>,
+    ending: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct End {
+    how: Departure,
+    result: Option<Message>,
+}
+
+impl<T> Clone for Process<T> {
+    fn clone(&self) -> Self {
+        Process { shared: self.shared.clone(), value: PhantomData }
+    }
+}
+
+impl Process<()> {
+    /// Runs `target` with `args` in a new process, started by the default method.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`] in a program whose `main` does not begin with [`init`](crate::init); [`Error::Daemon`] in a daemon;
+    /// [`Error::Encode`] for arguments that cannot be sent; [`Error::LimitReached`] or [`Error::Os`] when there is no room.
+    pub fn spawn<F, A>(target: F, args: A) -> Result<Process<<F::Output as Output>::Value>>
+    where
+        F: Target<A>,
+        A: mp_wire::Message,
+    {
+        Builder::new().spawn(target, args)
+    }
+
+    /// Runs a struct's [`Run::run`] in a new process: Python's subclassing.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    pub fn run<S: Run>(it: S) -> Result<Process<<S::Output as Output>::Value>> {
+        Builder::new().run(it)
+    }
+
+    /// Sets what a child is to be before it is started.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl<T: mp_wire::Message> Process<T> {
+    pub(crate) fn new(place: Place, process: Arc<StartedProcess>, name: String, daemon: bool, method: StartMethod) -> Self {
+        let ident = Ident { pid: process.pid(), name };
+        let shared = Arc::new(Shared {
+            place,
+            process: process.clone(),
+            ident,
+            daemon,
+            method,
+            end: OnceLock::new(),
+            ending: Mutex::new(()),
+        });
+        registry::add(process, daemon, &shared);
+        Process { shared, value: PhantomData }
+    }
+
+    /// Waits for the end of the process, and returns what its function returned. May be called again, from any thread:
+    /// each call decodes the value afresh.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with what the function's error said, [`Error::Panicked`] with message, place and backtrace,
+    /// [`Error::Exited`] when the process called `exit` instead of returning, [`Error::Died`] when it was killed.
+    pub fn join(&self) -> Result<T> {
+        match self.shared.wait(None)? {
+            Some(end) => self.value(end),
+            None => Err(Error::TimedOut { what: self.shared.ident.to_string() }),
+        }
+    }
+
+    /// Waits as [`Process::join`], but not longer than `timeout`: `Ok(None)` then.
+    ///
+    /// # Errors
+    /// As [`Process::join`].
+    pub fn join_timeout(&self, timeout: Duration) -> Result<Option<T>> {
+        match self.shared.wait(Instant::now().checked_add(timeout))? {
+            Some(end) => self.value(end).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn value(&self, end: &End) -> Result<T> {
+        let who = || self.shared.ident.clone();
+        let Some(message) = &end.result else {
+            return Err(match end.how {
+                Departure::Exited(code) => {
+                    // A function that returns nothing may also leave by `exit(0)`.
+                    match mp_wire::decode::<T>(mp_wire::Codec::Plain, &[], Vec::new()) {
+                        Ok(nothing) if code == 0 => return Ok(nothing),
+                        _ => Error::Exited { who: who(), code },
+                    }
+                }
+                how => Error::Died { who: who(), how },
+            });
+        };
+        let (codec, payload) = message.payload()?;
+        target::read(codec, payload, || message.imports())
+    }
+}
+
+impl<T> Process<T> {
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.shared.process.pid()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.ident.name
+    }
+
+    /// Pid and name.
+    pub fn ident(&self) -> &Ident {
+        &self.shared.ident
+    }
+
+    /// Whether it ends with this process.
+    pub fn is_daemon(&self) -> bool {
+        self.shared.daemon
+    }
+
+    /// How it was started.
+    pub fn start_method(&self) -> StartMethod {
+        self.shared.method
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&self) -> bool {
+        self.shared.is_alive()
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn departure(&self) -> Option<Departure> {
+        self.shared.poll().map(|end| end.how)
+    }
+
+    /// Python's `exitcode`: `None` while it runs, its exit code, or minus the signal that killed it. 255 when the system
+    /// gave its end to somebody else.
+    pub fn exitcode(&self) -> Option<i32> {
+        self.departure().map(|how| match how {
+            Departure::Exited(code) => code,
+            Departure::Signalled(signal) => -signal,
+            Departure::Returned => 0,
+            Departure::Lost | Departure::Unknown => 255,
+        })
+    }
+
+    /// Waits for the end, whatever the function returned.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait(&self) -> Result<Departure> {
+        match self.shared.wait(None)? {
+            Some(end) => Ok(end.how),
+            None => Err(Error::TimedOut { what: self.shared.ident.to_string() }),
+        }
+    }
+
+    /// Waits for the end, at most so long: `None` if it still runs then.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Departure>> {
+        Ok(self.shared.wait(Instant::now().checked_add(timeout))?.map(|end| end.how))
+    }
+
+    /// Asks it to end (SIGTERM; on Windows it is ended). No error if it has ended already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn terminate(&self) -> Result<()> {
+        self.shared.process.signal(mp_sys::Signal::Terminate)
+    }
+
+    /// Ends it at once (SIGKILL). No error if it has ended already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn kill(&self) -> Result<()> {
+        self.shared.process.signal(mp_sys::Signal::Kill)
+    }
+
+    /// Interrupts it as Ctrl-C does (SIGINT).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn interrupt(&self) -> Result<()> {
+        self.shared.process.signal(mp_sys::Signal::Interrupt)
+    }
+
+    /// The same child, without the type of its value: to be kept in lists.
+    pub fn erase(&self) -> Process<()> {
+        Process { shared: self.shared.clone(), value: PhantomData }
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Process<T> {
+        Process { shared, value: PhantomData }
+    }
+}
+
+impl Shared {
+    fn wait(&self, deadline: Option<Instant>) -> Result<Option<&End>> {
+        if let Some(end) = self.end.get() {
+            return Ok(Some(end));
+        }
+        match self.process.wait(deadline)? {
+            Some(how) => self.settle(how).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn poll(&self) -> Option<&End> {
+        if let Some(end) = self.end.get() {
+            return Some(end);
+        }
+        let how = self.process.ended()?;
+        self.settle(how).ok()
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.poll().is_none()
+    }
+
+    /// The process has ended: takes its result, clears up after it, remembers.
+    fn settle(&self, how: Departure) -> Result<&End> {
+        let _one = self.ending.lock();
+        if let Some(end) = self.end.get() {
+            return Ok(end);
+        }
+        let result = self.place.take_result()?;
+        self.place.settle(&how)?;
+        registry::remove(self.process.pid());
+        Ok(self.end.get_or_init(|| End { how, result }))
+    }
+}
+
+impl<T> fmt::Debug for Process<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct("Process");
+        s.field("name", &self.name()).field("pid", &self.pid());
+        match self.shared.end.get() {
+            Some(end) => s.field("ended", &end.how),
+            None => s.field("state", &"started"),
+        };
+        s.field("daemon", &self.shared.daemon).finish_non_exhaustive()
+    }
+}
+
+/// The children of this process that still run and whose handles exist (Python's `active_children()`), as a side effect
+/// collecting those that have ended.
+pub fn active_children() -> Vec<Process<()>> {
+    registry::alive().into_iter().map(Process::from_shared).collect()
+}

@@ -1,0 +1,68 @@
+//! The children of this process, and what happens to them at its end.
+
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::{Arc, Weak};
+
+use mp_session::StartedProcess;
+use parking_lot::Mutex;
+
+use crate::process::Shared;
+
+/// A child that was started here, whether or not anybody still holds its handle.
+#[derive(Debug)]
+struct Child {
+    process: Arc<StartedProcess>,
+    daemon: bool,
+    shared: Weak<Shared>,
+}
+
+static CHILDREN: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+static AT_EXIT: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn add(process: Arc<StartedProcess>, daemon: bool, shared: &Arc<Shared>) {
+    if !AT_EXIT.swap(true, AcqRel) && mp_sys::at_exit(finish).is_err() {
+        // No room for a handler: daemons still end by watching their parent, others are not waited for.
+        AT_EXIT.store(false, Release);
+    }
+    let mut children = CHILDREN.lock();
+    // Those that ended and whose handles are gone have no business here any more. Looking at all of them at each start
+    // would make a thousand starts quadratic.
+    if children.len().is_power_of_two() {
+        children.retain(|c| c.shared.strong_count() > 0 || c.process.ended().is_none());
+    }
+    children.push(Child { process, daemon, shared: Arc::downgrade(shared) });
+}
+
+pub(crate) fn remove(pid: u32) {
+    CHILDREN.lock().retain(|c| c.process.pid() != pid);
+}
+
+/// The living ones among the children whose handles exist.
+pub(crate) fn alive() -> Vec<Arc<Shared>> {
+    let all: Vec<_> = CHILDREN.lock().iter().filter_map(|c| c.shared.upgrade()).collect();
+    all.into_iter().filter(|s| s.is_alive()).collect()
+}
+
+/// Python's order: daemons are told to end, then everybody is waited for, daemons included.
+extern "C" fn finish() {
+    loop {
+        let children = std::mem::take(&mut *CHILDREN.lock());
+        if children.is_empty() {
+            return;
+        }
+        for child in children.iter().filter(|c| c.daemon) {
+            // One that has ended, or ends by itself, need not be told.
+            let _ = child.process.signal(mp_sys::Signal::Terminate);
+        }
+        for child in &children {
+            if child.daemon {
+                let soon = std::time::Instant::now() + std::time::Duration::from_millis(500);
+                if matches!(child.process.wait(Some(soon)), Ok(None)) {
+                    let _ = child.process.signal(mp_sys::Signal::Kill);
+                }
+            }
+            // Nobody is left to tell if the system cannot wait.
+            let _ = child.process.wait(None);
+        }
+    }
+}

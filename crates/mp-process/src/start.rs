@@ -1,0 +1,87 @@
+//! Start methods.
+
+use std::fmt;
+use std::str::FromStr;
+
+use mp_wire::{Error, Result};
+
+use crate::current;
+
+/// How a child comes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StartMethod {
+    /// A small helper that was started before forks for us. The default on Linux: the cheapest, and its cost does not
+    /// grow with the parent's memory.
+    ForkServer,
+    /// A fresh run of this program's image. Available everywhere.
+    Spawn,
+}
+
+impl StartMethod {
+    /// The methods of this platform, the default first.
+    pub fn available() -> &'static [StartMethod] {
+        if mp_sys::HAS_FORK_SERVER {
+            &[StartMethod::ForkServer, StartMethod::Spawn]
+        } else {
+            &[StartMethod::Spawn]
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> StartMethod {
+        match code {
+            1 => StartMethod::ForkServer,
+            2 => StartMethod::Spawn,
+            _ => StartMethod::available()[0],
+        }
+    }
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            StartMethod::ForkServer => 1,
+            StartMethod::Spawn => 2,
+        }
+    }
+
+    pub(crate) fn require(self) -> Result<StartMethod> {
+        if StartMethod::available().contains(&self) {
+            return Ok(self);
+        }
+        Err(Error::Unsupported { what: format!("the start method {self} on this platform") })
+    }
+}
+
+impl fmt::Display for StartMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StartMethod::ForkServer => "forkserver",
+            StartMethod::Spawn => "spawn",
+        })
+    }
+}
+
+impl FromStr for StartMethod {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<StartMethod> {
+        match text {
+            "forkserver" => Ok(StartMethod::ForkServer),
+            "spawn" => Ok(StartMethod::Spawn),
+            other => Err(Error::InvalidArgument { detail: format!("there is no start method {other:?}") }),
+        }
+    }
+}
+
+/// The method that this process's children are started by, unless their builder says otherwise.
+pub fn start_method() -> StartMethod {
+    current::method()
+}
+
+/// Chooses that method, for this process and those below it. May be changed at any time.
+///
+/// # Errors
+/// [`Error::Unsupported`] when the platform has no such method.
+pub fn set_start_method(method: StartMethod) -> Result<()> {
+    current::set_method(method.require()?);
+    Ok(())
+}

@@ -1,0 +1,373 @@
+//! A ring of cells: the part of a queue that messages go through.
+//!
+//! # Layout
+//!
+//! ```text
+//! 0                  count of cells (32) | stride (32)
+//! 8                  unused
+//! 16                 head hint
+//! 64 + i * stride    cell i: two words, and bytes behind them
+//! 64 + n * stride    tail hint, on a line of its own
+//! ```
+//!
+//! Cells and what may happen to each are [`mp_session::Cell`]'s. This module says which cell is next.
+//!
+//! # The truth is in the cells
+//!
+//! Message number `p` is in cell `p % n`, in that cell's lap `p / n`. So each cell tells of the position that maps to it
+//! whether it is yet to come (`FREE(p / n)`, or an earlier lap), is there, or is gone (a later lap). No counter could be torn away
+//! from that truth by a death, because there is none. Head and tail are *hints*: where to begin to look.
+//!
+//! | hint | promise | who moves it |
+//! |---|---|---|
+//! | tail | every position before it was claimed | who claims, and who finds it behind |
+//! | head | every position before it was emptied | who empties, and who finds it behind |
+//!
+//! Hints are stored, not compared-and-swapped: a thread that slept between looking and storing may set one back, which
+//! keeps its promise and costs the next ones some steps. No store can take one beyond the truth, for the promise of each
+//! position held when it was looked at, and holds for ever after.
+//!
+//! # The spare cell
+//!
+//! Position `p` is claimed only while the cell of `p + 1` is free for its lap. So *the cell at the true tail is always
+//! `FREE`, or `MOVED`*: claims go in order, and between that look and the claim of `p` nobody can have claimed `p + 1`.
+//! A ring of `n + 1` cells therefore holds at most `n` messages, and its end can be sealed at any time by one
+//! compare-and-swap, `FREE` to `MOVED`, which decides at the same moment that every put before it counts and no
+//! later one does.
+//!
+//! # Deaths
+//!
+//! | who dies | what is left | what the others do |
+//! |---|---|---|
+//! | a producer before its claim | nothing | nothing |
+//! | with a claim | `CLAIMED`; the sweep makes it `DEAD` | consumers wait for that, then bury the cell and go on |
+//! | after `FULL`, before the hint or a wake-up | a message, a hint behind | walk on; the sweep rings everybody |
+//! | a consumer with a taken cell | `TAKEN`; the sweep makes it `FULL` again | get it: head has not passed it |
+//! | after `FREE(l + 1)` | the message is its own, and swept with it | it was taken, and is lost |
+//!
+//! A `TAKEN` cell is stepped over by other consumers, a `CLAIMED` one is not: a later message of the same producer
+//! must not overtake. A cell that is taken for long (its thread was stopped just there) holds up producers one lap later.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+use mp_session::{Blueprint, Cell, CellState, Kind, Message, Object, Session, Shape, Status, Taking};
+use mp_wire::{Error, Result};
+
+use crate::parcel::{INLINE, Inline, Parcel};
+use crate::position::{Lap, MAX_CELLS, Position};
+
+/// What the rings of queues are in the object table.
+const RING: Kind = Kind(33);
+/// From cell to cell: a cache line.
+const STRIDE: u64 = 64;
+const FIRST_CELL: u64 = 64;
+const HEAD: u64 = 16;
+/// How many bytes a ring needs besides its cells.
+const REST: u64 = FIRST_CELL + 64;
+const CELL: u64 = size_of::<Cell>() as u64;
+const _: () = assert!(CELL + INLINE as u64 == STRIDE);
+
+/// This process's view of a ring.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    object: Object,
+    base: NonNull<u8>,
+    count: u64,
+}
+
+// SAFETY: `base` points to the bytes of `object`, which stay mapped as long as it is held; they are used as atomics, and
+// as bytes that a claim on their cell makes exclusive.
+unsafe impl Send for Ring {}
+// SAFETY: as above.
+unsafe impl Sync for Ring {}
+
+/// Where the next message would go.
+pub(crate) enum Spot {
+    /// Into this cell, if it is still as it was seen.
+    Free(Position, CellState),
+    /// Nowhere, until a message is taken out.
+    Full,
+    /// Not into this ring any more.
+    Moved,
+}
+
+/// What a walk from the head came to.
+pub(crate) enum Found {
+    Parcel(Parcel),
+    /// No message, and none on its way.
+    Empty,
+    /// The next one is being written.
+    Busy,
+    /// The end of the ring. `done`: nothing can come back here.
+    Moved { done: bool },
+}
+
+impl Ring {
+    /// Makes a ring that holds `room` messages.
+    pub(crate) fn make(session: &Session, room: u64) -> Result<Ring> {
+        let count = room + 1;
+        if count > MAX_CELLS {
+            return Err(Error::LimitReached {
+                limit: "messages in a queue".into(),
+                detail: format!("{room} were asked for, a ring holds {}", MAX_CELLS - 1),
+            });
+        }
+        let plan = Blueprint { kind: RING, fingerprint: 0, shape: Shape::Ring, size: count * STRIDE + REST };
+        let object = Object::create(session, plan, |_, bytes| {
+            let Some(bytes) = bytes else { return };
+            let word = |at: u64, value: u64| {
+                // SAFETY: `at` is below the block's size and a multiple of 8; the block is aligned to 64 and is ours
+                // alone until `create` returns.
+                unsafe { bytes.as_ptr().add(at as usize).cast::<u64>().write(value) }
+            };
+            word(0, count | STRIDE << 32);
+            word(8, 0);
+            word(HEAD, 0);
+            for i in 0..count {
+                word(FIRST_CELL + i * STRIDE, 0);
+                word(FIRST_CELL + i * STRIDE + 8, 0);
+            }
+            word(FIRST_CELL + count * STRIDE, 0);
+        })?;
+        Ring::open(object)
+    }
+
+    /// Looks at an object as a ring.
+    pub(crate) fn open(object: Object) -> Result<Ring> {
+        let object = object.expect(RING, 0)?;
+        let damaged = || Error::Layout { detail: "a queue's ring that does not fit into its memory".into() };
+        let (base, size) = object.bytes().filter(|(_, size)| *size >= REST).ok_or_else(damaged)?;
+        // SAFETY: the block has at least `REST` bytes and is aligned to 64; its first word is written before anybody else
+        // sees it and never changed.
+        let geometry = unsafe { base.cast::<u64>().read() };
+        let (count, stride) = (geometry & 0xFFFF_FFFF, geometry >> 32);
+        if count < 2 || count > MAX_CELLS || stride != STRIDE || count * STRIDE + REST > size {
+            return Err(damaged());
+        }
+        Ok(Ring { object, base, count })
+    }
+
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// How many messages it can hold.
+    pub(crate) fn room(&self) -> u64 {
+        self.count - 1
+    }
+
+    #[inline]
+    fn word(&self, at: u64) -> &AtomicU64 {
+        // SAFETY: only called for the two hints, which `open` found to be inside of the block; aligned to 8; a word that
+        // all processes use atomically.
+        unsafe { self.base.add(at as usize).cast().as_ref() }
+    }
+
+    #[inline]
+    fn head(&self) -> &AtomicU64 {
+        self.word(HEAD)
+    }
+
+    #[inline]
+    fn tail(&self) -> &AtomicU64 {
+        self.word(FIRST_CELL + self.count * STRIDE)
+    }
+
+    #[inline]
+    fn cell(&self, at: Position) -> &Cell {
+        // An index out of bounds can only come from a hint that somebody damaged: stay inside.
+        let index = at.index().min(self.count - 1);
+        // SAFETY: inside of the block by `open`; a cell is two atomics and aligned to 8.
+        unsafe { self.base.add((FIRST_CELL + index * STRIDE) as usize).cast().as_ref() }
+    }
+
+    /// Where the bytes behind a cell are.
+    #[inline]
+    fn payload(&self, at: Position) -> *mut u8 {
+        let index = at.index().min(self.count - 1);
+        // SAFETY: inside of the block by `open`.
+        unsafe { self.base.add((FIRST_CELL + index * STRIDE + CELL) as usize).as_ptr() }
+    }
+
+    /// Moves a hint on, unless somebody else moved it meanwhile.
+    #[inline]
+    fn advance(hint: &AtomicU64, from: Position, to: Position) {
+        if hint.load(Relaxed) == from.to_bits() {
+            hint.store(to.to_bits(), Release);
+        }
+    }
+
+    /// Looks for the true tail.
+    #[inline]
+    pub(crate) fn spot(&self) -> Spot {
+        let start = Position::from_bits(self.tail().load(Acquire));
+        let mut at = start;
+        let spot = loop {
+            let seen = self.cell(at).state();
+            match at.look(seen.lap) {
+                Lap::Here if seen.status == Status::Free => {
+                    let next = at.next(self.count);
+                    let spare = self.cell(next).state();
+                    match next.look(spare.lap) {
+                        Lap::Here if spare.status == Status::Free => break Spot::Free(at, seen),
+                        Lap::Before if spare.status == Status::Dead => {
+                            self.cell(next).bury(spare);
+                        }
+                        Lap::Before => break Spot::Full,
+                        // Somebody claimed `at` since we looked.
+                        Lap::Here | Lap::Past(_) => {}
+                    }
+                }
+                Lap::Here if seen.status == Status::Moved => break Spot::Moved,
+                Lap::Here => at = at.next(self.count),
+                // The hint is far behind: the position one lap before the cell's own was claimed.
+                Lap::Past(laps) => at = at.later(laps - 1).next(self.count),
+                // Cannot be (the spare cell); if it is damage, it is not ours to walk over.
+                Lap::Before => break Spot::Full,
+            }
+        };
+        if at != start {
+            Ring::advance(self.tail(), start, at);
+        }
+        spot
+    }
+
+    /// Puts a parcel where [`Ring::spot`] said. `false`: somebody else was faster.
+    #[inline]
+    pub(crate) fn fill(&self, at: Position, seen: CellState, parcel: &Parcel) -> Result<bool> {
+        let cell = self.cell(at);
+        match parcel {
+            Parcel::Inline(inline) => {
+                let Some(filling) = self.object.claim_for_put(cell, seen)? else { return Ok(false) };
+                // Others need not wait for our bytes to find the next cell.
+                Ring::advance(self.tail(), at, at.next(self.count));
+                let bytes = inline.bytes();
+                // SAFETY: the claim makes the `INLINE` bytes behind the cell ours until `finish`; `bytes` is at most that
+                // long and lies in this process's own memory.
+                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.payload(at), bytes.len()) };
+                filling.finish(inline.header());
+                Ok(true)
+            }
+            Parcel::Message(message) => {
+                let put = Object::put_into(self.object.session(), cell, seen, message.as_object())?;
+                if put {
+                    Ring::advance(self.tail(), at, at.next(self.count));
+                }
+                Ok(put)
+            }
+        }
+    }
+
+    /// Takes the first message that nobody else is taking.
+    #[inline]
+    pub(crate) fn take(&self) -> Result<Found> {
+        let mut at = Position::from_bits(self.head().load(Acquire));
+        // As long as everything before `at` was emptied, the head hint may follow.
+        let mut emptied = true;
+        loop {
+            let cell = self.cell(at);
+            let seen = cell.state();
+            match (at.look(seen.lap), seen.status) {
+                (Lap::Here, Status::Full) => {
+                    let Some(taking) = Object::claim_for_take(self.object.session(), cell, seen)? else { continue };
+                    let parcel = match taking {
+                        Taking::Inline(emptying) => {
+                            let inline = Inline::read(emptying.header(), |to| {
+                                // SAFETY: `to` is at most `INLINE` bytes; the claim makes those behind the cell ours
+                                // until `finish`.
+                                unsafe { std::ptr::copy_nonoverlapping(self.payload(at), to.as_mut_ptr(), to.len()) };
+                            });
+                            emptying.finish();
+                            inline.map(Parcel::Inline)
+                        }
+                        Taking::Message(object) => Message::from_object(object).map(Parcel::Message),
+                        Taking::Nothing => continue,
+                    };
+                    if emptied {
+                        Ring::advance(self.head(), at, at.next(self.count));
+                    }
+                    return parcel.map(Found::Parcel);
+                }
+                (Lap::Past(laps), _) => {
+                    let next = self.after(at, laps);
+                    if emptied {
+                        Ring::advance(self.head(), at, next);
+                    }
+                    at = next;
+                }
+                (Lap::Here, Status::Taken) => {
+                    emptied = false;
+                    at = at.next(self.count);
+                }
+                // Whether this call buries it or another: the cell's lap goes on.
+                (Lap::Here, Status::Dead) => {
+                    cell.bury(seen);
+                }
+                (Lap::Here, Status::Claimed) => return Ok(Found::Busy),
+                (Lap::Here, Status::Moved) => return Ok(Found::Moved { done: emptied }),
+                (Lap::Here, Status::Free) | (Lap::Before, _) => return Ok(Found::Empty),
+            }
+        }
+    }
+
+    /// The next position to look at after one whose cell is `laps` ahead.
+    fn after(&self, at: Position, laps: u64) -> Position {
+        if laps <= 2 {
+            return at.next(self.count);
+        }
+        // Two laps before the cell's own everything up to here was emptied: the claim of the position one lap before
+        // the cell's own found its spare cell free, and so did each claim before it.
+        at.later(laps - 2).next(self.count)
+    }
+
+    /// How many messages are in it.
+    pub(crate) fn len(&self) -> usize {
+        let mut at = Position::from_bits(self.head().load(Acquire));
+        let mut full = 0;
+        loop {
+            let seen = self.cell(at).state();
+            at = match (at.look(seen.lap), seen.status) {
+                (Lap::Past(laps), _) => self.after(at, laps),
+                (Lap::Before, _) | (Lap::Here, Status::Free | Status::Moved) => return full,
+                (Lap::Here, status) => {
+                    full += usize::from(status == Status::Full);
+                    at.next(self.count)
+                }
+            };
+        }
+    }
+
+    /// Whether there is a message that nobody is taking.
+    pub(crate) fn has_any(&self) -> bool {
+        let mut at = Position::from_bits(self.head().load(Acquire));
+        loop {
+            let seen = self.cell(at).state();
+            at = match (at.look(seen.lap), seen.status) {
+                (Lap::Here, Status::Full) => return true,
+                (Lap::Past(laps), _) => self.after(at, laps),
+                (Lap::Before, _) | (Lap::Here, Status::Free | Status::Moved) => return false,
+                (Lap::Here, _) => at.next(self.count),
+            };
+        }
+    }
+
+    /// Closes the end of the ring for good.
+    pub(crate) fn seal(&self) {
+        let mut at = Position::from_bits(self.tail().load(Acquire));
+        loop {
+            let cell = self.cell(at);
+            let seen = cell.state();
+            match (at.look(seen.lap), seen.status) {
+                (Lap::Here, Status::Free) => {
+                    if cell.mark_moved(seen) {
+                        return;
+                    }
+                }
+                (Lap::Here, Status::Moved) | (Lap::Before, _) => return,
+                (Lap::Here, _) => at = at.next(self.count),
+                (Lap::Past(laps), _) => at = at.later(laps - 1).next(self.count),
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Taking a lock that is not simply free: waiting, and taking over from the dead.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering::*;
+
+use mp_session::ThreadId;
+use mp_wire::{Error, Ident, Result};
+
+use crate::raw::{Patience, RawLock, Taken};
+use crate::word::Word;
+
+/// A thread on its way to a lock.
+pub(crate) struct Contender<'a> {
+    pub(crate) lock: &'a RawLock,
+    /// The word that will say that we have it.
+    pub(crate) holder: Word,
+    /// Whom we saw holding it before we went to sleep, and the name: it cannot be asked for once the dead are cleared up.
+    seen: RefCell<Option<(ThreadId, Option<Ident>)>>,
+    /// How often we slept.
+    pub(crate) sleeps: Cell<u32>,
+    pub(crate) is_hungry: Cell<bool>,
+}
+
+impl<'a> Contender<'a> {
+    pub(crate) fn new(lock: &'a RawLock, holder: Word) -> Contender<'a> {
+        Contender { lock, holder, seen: RefCell::default(), sleeps: Cell::new(0), is_hungry: Cell::new(false) }
+    }
+
+    pub(crate) fn take(&self, patience: Patience) -> Result<Option<Taken>> {
+        let deadline = match patience {
+            Patience::None => return self.try_take(),
+            Patience::Until(deadline) => Some(deadline),
+            Patience::Endless => None,
+        };
+        if self.lock.look().owner() == Some(self.holder.thread()) {
+            // Only we could end this wait.
+            return Err(Error::InvalidArgument { detail: format!("{}: this thread holds it already", self.kind()) });
+        }
+        self.wait_on_porch(deadline)?;
+        let watch = || self.before_sleep();
+        let taken = self.lock.session().wait(self.lock.waiters(), deadline, &watch, || {
+            let taken = self.attempt()?;
+            if taken.is_none() {
+                self.may_get_hungry();
+            }
+            Ok(taken)
+        });
+        self.no_longer_hungry();
+        taken
+    }
+
+    /// Without waiting; where the kernel does not mark the dead, they are looked for.
+    fn try_take(&self) -> Result<Option<Taken>> {
+        match self.attempt()? {
+            None if self.lock.look().owner().is_some() && self.lock.session().notice_deaths()? => self.attempt(),
+            taken => Ok(taken),
+        }
+    }
+
+    /// Takes the lock if it is free or its owner is dead. The death tables at the top of the crate tell why each step is one
+    /// compare-and-swap from exactly the word that was judged.
+    fn attempt(&self) -> Result<Option<Taken>> {
+        let (lock, session) = (self.lock, self.lock.session());
+        let mut seen = Word(lock.word().load(SeqCst));
+        loop {
+            let mut new = self.holder.with_flags_of(seen);
+            let mut victim = None;
+            if let Some(owner) = seen.owner() {
+                if !session.is_gone(owner) {
+                    return Ok(None);
+                }
+                let who = self.name_of(owner);
+                // The kernel marks a thread a moment before the last of its process is gone; until the death is certain,
+                // another thread of it could still be in the middle of a write.
+                if !session.clear_up_after(owner)? {
+                    return Ok(None);
+                }
+                victim = Some(who);
+                if lock.guards_value() {
+                    new = new.inconsistent();
+                }
+            } else if !seen.is_free() {
+                return Ok(None);
+            }
+            if self.is_hungry.get() {
+                new = new.fed();
+            }
+            match lock.word().compare_exchange(seen.0, new.0, SeqCst, SeqCst) {
+                Ok(_) => return Ok(Some(self.taken(seen, victim))),
+                Err(now) => seen = Word(now),
+            }
+        }
+    }
+
+    /// The lock is ours; `victim` died holding it, `seen` is what it said.
+    fn taken(&self, seen: Word, victim: Option<Option<Ident>>) -> Taken {
+        match victim {
+            Some(who) => {
+                self.lock.victim().store(who.as_ref().map_or(0, |w| u64::from(w.pid)), Relaxed);
+                Taken::Left(who)
+            }
+            None if seen.is_inconsistent() => Taken::Left(self.lock.last_victim()),
+            None => Taken::Clean,
+        }
+    }
+
+    /// Called right before each sleep: whose death to watch for in particular.
+    fn before_sleep(&self) -> ThreadId {
+        self.sleeps.set(self.sleeps.get().saturating_add(1));
+        let owner = self.lock.look().owner().unwrap_or(ThreadId::NONE);
+        if !self.seen.borrow().as_ref().is_some_and(|(known, _)| *known == owner) {
+            *self.seen.borrow_mut() = Some((owner, self.lock.session().ident_of(owner)));
+        }
+        owner
+    }
+
+    /// The process of a thread that is gone: from its slot, from our memory, or from the object, which knows who of its
+    /// holders died last.
+    fn name_of(&self, owner: ThreadId) -> Option<Ident> {
+        let remembered = || self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
+        self.lock
+            .session()
+            .ident_of(owner)
+            .or_else(remembered)
+            .or_else(|| self.lock.object().departed().map(|(who, _)| who))
+    }
+
+    fn kind(&self) -> String {
+        self.lock.object().kind().name()
+    }
+}

@@ -1,0 +1,97 @@
+//! Locks for processes that may die at any instruction.
+//!
+//! | type | Python | owner dies |
+//! |---|---|---|
+//! | [`Mutex<T>`] | `Value(..., lock=True)` | the next one has the lock, and [`LockError::OwnerDied`] |
+//! | [`Lock`] by guard | `with lock:` | the next one has the lock, and [`LockGuard::owner_died`] |
+//! | [`Lock`] by `acquire` | `acquire`, `release` | it stays taken: anybody may release it |
+//!
+//! All of them are handles: `Clone + Send + Sync`, and serialisable inside a message, the arguments of a process or a shared
+//! container; where they arrive, they are the same lock. A lock takes no descriptor and has no name in the file
+//! system; it is gone when the last handle is, or the last process.
+//!
+//! ```
+//! use mp_sync::Mutex;
+//!
+//! let stock = Mutex::new(10_u32)?;
+//! let workers: Vec<_> = (0..4)
+//!     .map(|_| {
+//!         let stock = stock.clone();                  // into a thread here, or into a process's arguments
+//!         std::thread::spawn(move || -> mp_sync::Result<()> {
+//!             *stock.lock()? -= 1;
+//!             Ok(())
+//!         })
+//!     })
+//!     .collect();
+//! for worker in workers { worker.join().unwrap()?; }
+//! assert_eq!(*stock.lock()?, 6);
+//! # Ok::<(), mp_sync::Error>(())
+//! ```
+//!
+//! # The protocol
+//!
+//! A lock is one word ([`word`]): who holds it, how, and what the next one must be told. Taking a free lock is one
+//! compare-and-swap which writes the owner's name together with the claim, so there is no instant at which a lock is held
+//! and its holder unknown. Giving it back is one `and` that leaves the lasting flags, and one look at the wait word.
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | free | held by t, or anonymous | t, one compare-and-swap; the lasting flags stay |
+//! | held by t | free | t's guard, one `and` |
+//! | held by t, and t is gone | held by u, with `INCONSISTENT` in a mutex | u, compare-and-swap from exactly that word |
+//! | anonymous | free | anybody, compare-and-swap |
+//! | `INCONSISTENT` | not | the holder that has repaired the value |
+//! | `HUNGRY` | see [`hunger`] | |
+//!
+//! A name ([`ThreadId`](mp_session::ThreadId)) has a generation and is never given to two threads, so a compare-and-swap
+//! from a dead owner's word can succeed once only: of all who see a death, one takes over, and the others wait for
+//! it.
+//!
+//! # Sleeping
+//!
+//! Who finds the lock held enters the wait word and looks again; who gives it back frees the word and then looks for waiters.
+//! Both are sequentially consistent, so one of the two sees the other (*ready-after-enter* in the session's words). The
+//! woken one has no right to the lock: somebody else may have it first, and then it sleeps again, though not for
+//! ever ([`hunger`]).
+//!
+//! # Deaths
+//!
+//! Everything else follows from "the word names the owner" and "each sleeper is made to look after each death":
+//!
+//! | who dies | when | what the others see |
+//! |---|---|---|
+//! | a holder | before its swap | nothing happened |
+//! | | between the swap and the end | its name in the word; one takes over, with the news |
+//! | | after the `and`, before it woke anybody | a free lock and sleepers, who are made to look, and one takes it |
+//! | who took over | before it marked the value consistent | its own name in the word, and the flag is still there |
+//! | | before it wrote the victim's pid | an older name in the next error, or none |
+//! | a sleeper | asleep | it is skipped by wakers |
+//! | | woken, before it took the lock | its wake-up is handed on by the session |
+//! | a hungry one | any time | see [`hunger`] |
+//!
+//! An owner is *gone* when its process is (on the session's two pieces of evidence, which takes well under 100 ms), or when its
+//! thread has ended without dropping the guard, which takes `mem::forget`.
+//!
+//! In a child of somebody else's `fork`, taking a lock is [`Error::ForeignFork`], and dropping the copy of a guard does
+//! nothing.
+//!
+//! # Platform
+//!
+//! The same everywhere. Where the kernel does not tell of deaths (Windows), sleepers look for them, some twenty milliseconds
+//! apart.
+
+mod contended;
+mod guard;
+mod hunger;
+mod lock;
+mod mutex;
+mod plain;
+mod raw;
+mod word;
+
+pub use guard::{LockError, MutexGuard, OwnerDied};
+pub use lock::{Lock, LockGuard};
+pub use mp_session;
+pub use mp_wire::{Error, Ident, Result};
+pub use mutex::Mutex;
+pub use plain::Plain;

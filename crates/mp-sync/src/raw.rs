@@ -1,0 +1,189 @@
+//! The lock itself, without what it guards. The protocol is told at the top of the crate.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::time::{Duration, Instant};
+
+use mp_session::{Blueprint, Object, Role, Session, ThreadId};
+use mp_wire::{Error, Ident, Result};
+
+use crate::contended::Contender;
+use crate::word::Word;
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Not at all.
+    None,
+    /// Until then.
+    Until(Instant),
+    Endless,
+}
+
+impl Patience {
+    /// So long from now on; a time that no clock will show is for ever.
+    pub(crate) fn lasting(time: Duration) -> Patience {
+        Instant::now().checked_add(time).map_or(Patience::Endless, Patience::Until)
+    }
+}
+
+/// In what state the lock was taken.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// As its last holder left it.
+    Clean,
+    /// An owner died and left it, whose name may be known.
+    Left(Option<Ident>),
+}
+
+/// A lock in an object's words.
+///
+/// | word | holds |
+/// |---|---|
+/// | 0 | the lock word ([`Word`]) |
+/// | 1 | pid of the owner that died last, while the word is inconsistent; written by who took over from it |
+/// | 2 | the thread that is hungry ([`crate::hunger`]) |
+/// | waiters, first role | who waits for the lock |
+/// | waiters, second role | who waits on the porch |
+#[derive(Clone)]
+pub(crate) struct RawLock {
+    object: Object,
+    /// Whether there is a value that a death leaves inconsistent.
+    guards_value: bool,
+}
+
+impl RawLock {
+    /// Makes the object for a lock.
+    pub(crate) fn create(
+        session: &Session,
+        plan: Blueprint,
+        guards_value: bool,
+        init: impl FnOnce(Option<std::ptr::NonNull<u8>>),
+    ) -> Result<RawLock> {
+        Ok(RawLock { object: Object::create(session, plan, |_, bytes| init(bytes))?, guards_value })
+    }
+
+    /// The lock in an object that is known to hold one.
+    pub(crate) fn of(object: Object, guards_value: bool) -> RawLock {
+        RawLock { object, guards_value }
+    }
+
+    #[inline]
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+
+    #[inline]
+    pub(crate) fn session(&self) -> &Session {
+        self.object.session()
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        self.object.words().word(0)
+    }
+
+    pub(crate) fn victim(&self) -> &AtomicU64 {
+        self.object.words().word(1)
+    }
+
+    pub(crate) fn starving(&self) -> &AtomicU64 {
+        self.object.words().word(2)
+    }
+
+    #[inline]
+    pub(crate) fn waiters(&self) -> &AtomicU64 {
+        self.object.words().waiters(Role::First)
+    }
+
+    pub(crate) fn porch(&self) -> &AtomicU64 {
+        self.object.words().waiters(Role::Second)
+    }
+
+    pub(crate) fn guards_value(&self) -> bool {
+        self.guards_value
+    }
+
+    /// What the lock word says now.
+    pub(crate) fn look(&self) -> Word {
+        Word(self.word().load(Acquire))
+    }
+
+    /// The calling thread, as an owner.
+    #[inline]
+    pub(crate) fn me(&self) -> Result<ThreadId> {
+        self.session().thread_id()
+    }
+
+    /// Takes a lock that is free and has nothing to say: one compare-and-swap.
+    #[inline]
+    pub(crate) fn take_if_free(&self, holder: Word) -> bool {
+        self.word().compare_exchange(Word::FREE.0, holder.0, Acquire, Relaxed).is_ok()
+    }
+
+    /// Takes the lock in whatever state it is, and waits for it as long as `patience` lasts. `None`: it did not last.
+    #[cold]
+    pub(crate) fn take(&self, holder: Word, patience: Patience) -> Result<Option<Taken>> {
+        Contender::new(self, holder).take(patience)
+    }
+
+    /// Gives back what a guard of thread `me` holds.
+    ///
+    /// The guard may outlive its thread's place in the session (in a thread-local's destructor), or be the copy that a
+    /// foreign fork made: then somebody else may hold the lock by now, and nothing must be done.
+    #[inline]
+    pub(crate) fn give_back(&self, me: ThreadId) {
+        if self.me().is_ok_and(|now| now == me) {
+            self.word().fetch_and(Word::LASTING, SeqCst);
+            self.session().wake_one(self.waiters());
+        }
+    }
+
+    /// Gives back what somebody took anonymously.
+    pub(crate) fn release(&self) -> Result<()> {
+        self.me()?;
+        let mut seen = self.look();
+        loop {
+            if seen.is_free() {
+                return Err(Error::InvalidArgument { detail: "released a lock that nobody holds".into() });
+            }
+            if !seen.is_anonymous() {
+                return Err(Error::InvalidArgument { detail: "released a lock that is held by a guard".into() });
+            }
+            match self.word().compare_exchange(seen.0, seen.released().0, SeqCst, Acquire) {
+                Ok(_) => break,
+                Err(now) => seen = Word(now),
+            }
+        }
+        self.session().wake_one(self.waiters());
+        Ok(())
+    }
+
+    /// Says that what the lock guards is whole again. Only its holder may.
+    pub(crate) fn mark_consistent(&self) {
+        self.word().fetch_and(Word::CONSISTENT, AcqRel);
+    }
+
+    /// The process that died last while it held an inconsistent value.
+    pub(crate) fn last_victim(&self) -> Option<Ident> {
+        let pid = u32::try_from(self.victim().load(Relaxed)).ok().filter(|pid| *pid != 0)?;
+        let name = self.object.departed().map(|(who, _)| who).filter(|who| who.pid == pid);
+        Some(name.unwrap_or_else(|| Ident::new(pid, "")))
+    }
+}
+
+/// The state in words, for `Debug`.
+impl fmt::Display for RawLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.look();
+        let who = self.session().ident_of(word.thread());
+        match (word.is_free(), word.is_anonymous(), who) {
+            (true, ..) => f.write_str("free")?,
+            (_, true, Some(who)) => write!(f, "acquired by {who}")?,
+            (_, true, None) => f.write_str("acquired by somebody who is gone")?,
+            (_, false, Some(who)) => write!(f, "held by {who}")?,
+            (_, false, None) => f.write_str("held by somebody who died")?,
+        }
+        if word.is_inconsistent() { f.write_str(", inconsistent") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,18 @@
+//! Linux, x86-64 and arm64. Written for glibc; what other C libraries lack is probed for.
+
+pub(crate) mod beacon;
+mod cgroup;
+pub(crate) mod channel;
+pub(crate) use super::unix::{command, streams};
+pub(crate) mod fork_guard;
+pub(crate) mod forking;
+mod futex;
+pub(crate) mod image;
+pub(crate) mod memory;
+pub(crate) mod park;
+pub(crate) mod process;
+mod robust_list;
+pub(crate) mod setup;
+pub(crate) mod spawn;
+
+pub(crate) use super::unix::{child, liveness};

@@ -1,0 +1,19 @@
+//! macOS 12 and later. Type-checked from elsewhere, not run.
+
+pub(crate) mod beacon;
+pub(crate) mod fork_guard;
+pub(crate) mod forking;
+pub(crate) mod image;
+pub(crate) mod memory;
+pub(crate) mod park;
+pub(crate) mod process;
+pub(crate) mod setup;
+pub(crate) mod spawn;
+mod wait_on_address;
+
+pub(crate) use super::unix::{child, command, liveness, streams};
+
+pub(crate) mod channel {
+    //! There is none: local sockets keep no message boundaries here.
+    pub(crate) use crate::imp::absent::Channel;
+}

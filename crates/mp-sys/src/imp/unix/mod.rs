@@ -1,0 +1,12 @@
+//! What Linux and macOS spell the same way.
+
+pub(crate) mod call;
+pub(crate) mod child;
+pub(crate) mod command;
+pub(crate) mod descriptor;
+pub(crate) mod liveness;
+pub(crate) mod mapping;
+pub(crate) mod setup;
+pub(crate) mod spawn;
+pub(crate) mod stdio;
+pub(crate) mod streams;

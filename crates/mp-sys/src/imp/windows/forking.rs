@@ -1,0 +1,22 @@
+//! Windows copies no processes.
+
+use crate::{forking::Forked, imp::absent::unsupported, spawn::OsHandle};
+use std::io;
+
+/// # Safety
+///
+/// None needed here.
+pub(crate) unsafe fn fork_sibling() -> io::Result<Forked> {
+    unsupported("Windows cannot copy a process")
+}
+
+/// # Safety
+///
+/// None needed here.
+pub(crate) unsafe fn fork() -> io::Result<Forked> {
+    unsupported("Windows cannot copy a process")
+}
+
+pub(crate) fn replace_stdio(_fds: [OsHandle; 3]) -> io::Result<()> {
+    unsupported("Windows fixes the standard streams of a process at its start")
+}

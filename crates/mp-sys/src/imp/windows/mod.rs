@@ -1,0 +1,22 @@
+//! Windows 10 and later; runs under wine 8.
+
+pub(crate) mod beacon;
+pub(crate) mod child;
+pub(crate) mod command;
+pub(crate) mod command_line;
+pub(crate) mod fork_guard;
+pub(crate) mod forking;
+pub(crate) mod handle;
+pub(crate) mod image;
+pub(crate) mod liveness;
+pub(crate) mod memory;
+pub(crate) mod park;
+pub(crate) mod process;
+pub(crate) mod setup;
+pub(crate) mod spawn;
+pub(crate) mod streams;
+
+pub(crate) mod channel {
+    //! There is none.
+    pub(crate) use crate::imp::absent::Channel;
+}

@@ -1,0 +1,212 @@
+//! The plain path: data whose bytes are its value.
+//!
+//! Numbers go little-endian, text as UTF-8, a vector of numbers as its elements without a length: the message
+//! knows its own. Which types are plain is decided by `TypeId`, which the optimiser settles at compile time,
+//! so each instance of `encode` keeps one branch.
+
+use std::any::Any;
+
+/// Why bytes are not a plain value.
+pub(crate) type Reason = &'static str;
+
+/// One plain type.
+trait Plain: Sized + 'static {
+    fn write(&self, out: &mut Vec<u8>);
+    fn read(bytes: &[u8]) -> Result<Self, Reason>;
+}
+
+/// Calls a macro with the list of all plain types.
+macro_rules! for_all_plain {
+    ($call:ident) => {
+        $call! {
+            (), bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64,
+            String, Vec<u8>, Box<[u8]>,
+            Vec<u16>, Vec<u32>, Vec<u64>, Vec<u128>, Vec<usize>,
+            Vec<i8>, Vec<i16>, Vec<i32>, Vec<i64>, Vec<i128>, Vec<isize>, Vec<f32>, Vec<f64>
+        }
+    };
+}
+
+/// Appends `value` if its type is plain, and says whether it was.
+#[inline]
+pub(crate) fn encode<T: 'static>(value: &T, out: &mut Vec<u8>) -> bool {
+    let value: &dyn Any = value;
+    macro_rules! attempt {
+        ($($plain:ty),*) => { $(
+            if let Some(value) = value.downcast_ref::<$plain>() {
+                value.write(out);
+                return true;
+            }
+        )* };
+    }
+    for_all_plain!(attempt);
+    false
+}
+
+/// Reads a value if its type is plain.
+#[inline]
+pub(crate) fn decode<T: 'static>(bytes: &[u8]) -> Option<Result<T, Reason>> {
+    // An empty slot of type `Result<T, _>`, filled through `Any` when `T` turns out to be the plain type at
+    // hand.
+    let mut slot: Option<Result<T, Reason>> = None;
+    let target: &mut dyn Any = &mut slot;
+    macro_rules! attempt {
+        ($($plain:ty),*) => { $(
+            if let Some(target) = target.downcast_mut::<Option<Result<$plain, Reason>>>() {
+                *target = Some(<$plain as Plain>::read(bytes));
+                return slot;
+            }
+        )* };
+    }
+    for_all_plain!(attempt);
+    None
+}
+
+/// Whether values of this type take the plain path.
+#[inline]
+pub(crate) fn is_plain<T: 'static>() -> bool {
+    use std::any::TypeId;
+    macro_rules! any_of {
+        ($($plain:ty),*) => { $( TypeId::of::<T>() == TypeId::of::<$plain>() )||* };
+    }
+    for_all_plain!(any_of)
+}
+
+const WRONG_LENGTH: Reason = "the bytes are not as many as the value has";
+
+macro_rules! plain_number {
+    ($($number:ty),*) => { $(
+        impl Plain for $number {
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+            #[inline]
+            fn read(bytes: &[u8]) -> Result<Self, Reason> {
+                bytes.try_into().map(Self::from_le_bytes).map_err(|_| WRONG_LENGTH)
+            }
+        }
+    )* };
+}
+
+plain_number!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
+
+macro_rules! plain_numbers {
+    ($($number:ty),*) => { $(
+        impl Plain for Vec<$number> {
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                write_all(self, out, |number| number.to_le_bytes());
+            }
+            #[inline]
+            fn read(bytes: &[u8]) -> Result<Self, Reason> {
+                read_all(bytes, <$number>::from_le_bytes)
+            }
+        }
+    )* };
+}
+
+plain_numbers!(u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
+
+/// Bytes that are put together before they are appended: small enough for the first-level cache, where the
+/// second copy costs little, and for a short vector not to pay for clearing it. Growing `out` first and
+/// writing into it would clear all of it.
+const BLOCK: usize = 1024;
+
+#[inline]
+fn write_all<N: Copy, const WIDTH: usize>(
+    numbers: &[N],
+    out: &mut Vec<u8>,
+    bytes_of: impl Fn(N) -> [u8; WIDTH],
+) {
+    out.reserve(size_of_val(numbers));
+    let mut block = [0; BLOCK];
+    for run in numbers.chunks(BLOCK / WIDTH) {
+        let (cells, _) = block.as_chunks_mut::<WIDTH>();
+        for (cell, number) in cells.iter_mut().zip(run) {
+            *cell = bytes_of(*number);
+        }
+        out.extend_from_slice(&block[..run.len() * WIDTH]);
+    }
+}
+
+#[inline]
+fn read_all<N, const WIDTH: usize>(
+    bytes: &[u8],
+    number_of: impl Fn([u8; WIDTH]) -> N,
+) -> Result<Vec<N>, Reason> {
+    let (cells, rest) = bytes.as_chunks::<WIDTH>();
+    if !rest.is_empty() {
+        return Err("the bytes are no whole number of elements");
+    }
+    Ok(cells.iter().map(|cell| number_of(*cell)).collect())
+}
+
+impl Plain for Vec<u8> {
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+    #[inline]
+    fn read(bytes: &[u8]) -> Result<Self, Reason> {
+        Ok(bytes.to_vec())
+    }
+}
+
+impl Plain for Box<[u8]> {
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+    #[inline]
+    fn read(bytes: &[u8]) -> Result<Self, Reason> {
+        Ok(bytes.into())
+    }
+}
+
+impl Plain for String {
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
+    }
+    #[inline]
+    fn read(bytes: &[u8]) -> Result<Self, Reason> {
+        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "the bytes are not UTF-8")
+    }
+}
+
+impl Plain for () {
+    #[inline]
+    fn write(&self, _: &mut Vec<u8>) {}
+    #[inline]
+    fn read(bytes: &[u8]) -> Result<Self, Reason> {
+        if bytes.is_empty() { Ok(()) } else { Err(WRONG_LENGTH) }
+    }
+}
+
+impl Plain for bool {
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+    #[inline]
+    fn read(bytes: &[u8]) -> Result<Self, Reason> {
+        match bytes {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [_] => Err("the byte is neither 0 nor 1"),
+            _ => Err(WRONG_LENGTH),
+        }
+    }
+}
+
+impl Plain for char {
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        u32::from(*self).write(out);
+    }
+    #[inline]
+    fn read(bytes: &[u8]) -> Result<Self, Reason> {
+        char::from_u32(u32::read(bytes)?).ok_or("the number is no character")
+    }
+}

@@ -1,0 +1,70 @@
+//! Steps that run the tests of the workspace on the host.
+
+use std::process::Command;
+
+use super::Context;
+use crate::Result;
+use crate::job;
+use crate::limit;
+use crate::report::Report;
+use crate::tally::Tally;
+
+/// What one test program may take, and the doctests of one crate.
+const PROGRAM_SECONDS: u64 = 180;
+/// The same for what only `--full` runs.
+const FULL_SECONDS: u64 = 900;
+
+pub(super) fn debug(context: &Context, report: &mut Report) -> Result<()> {
+    // the examples are run by their own step, so they are not built here a second time
+    test(context, report, PROGRAM_SECONDS, &["--lib", "--bins", "--tests"])
+}
+
+pub(super) fn doctests(context: &Context, report: &mut Report) -> Result<()> {
+    test(context, report, PROGRAM_SECONDS, &["--doc"])
+}
+
+pub(super) fn release(context: &Context, report: &mut Report) -> Result<()> {
+    test(context, report, FULL_SECONDS, &["--release", "--lib", "--bins", "--tests"])
+}
+
+fn test(context: &Context, report: &mut Report, seconds: u64, arguments: &[&str]) -> Result<()> {
+    let mut command = context.project.cargo("test");
+    command.args(["--workspace", "--no-fail-fast"]).args(arguments);
+    command.arg("--config").arg(limit::runner(&context.project.host, seconds, None)?);
+    watch(report, "cargo test", &mut command)
+}
+
+/// Runs a command that runs test programs, and reports their results.
+pub(super) fn watch(report: &mut Report, what: &str, command: &mut Command) -> Result<()> {
+    let mut tally = Tally::default();
+    let good = job::watch(command, |line| tally.read(line))?;
+    report.tests(what, good, tally);
+    Ok(())
+}
+
+pub(super) fn torture(context: &Context, report: &mut Report) -> Result<()> {
+    chore(context, report, "torture")
+}
+
+pub(super) fn bench(context: &Context, report: &mut Report) -> Result<()> {
+    chore(context, report, "bench")
+}
+
+/// Another command of ours. What it has to skip, it prints in the form that the summary uses.
+fn chore(context: &Context, report: &mut Report, name: &str) -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.current_dir(&context.project.root).arg(name);
+    let mut skipped = None;
+    let good = job::watch(&mut command, |line| {
+        if let Some((what, enable)) =
+            line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(" (how to enable: "))
+        {
+            skipped = Some((what.to_owned(), enable.trim_end_matches(')').to_owned()));
+        }
+    })?;
+    match skipped {
+        Some((what, enable)) => report.skip(what, enable),
+        None => report.check(name, good),
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The project's chores, as `cargo xtask COMMAND`.
+//!
+//! This file only hands the command on. Each command has its file; what several of them need is below:
+//!
+//! | command | file | what it does |
+//! |---|---|---|
+//! | `ci` | `ci.rs`, `ci/` | every check of the project, in order, with a summary |
+//! | `cross` | `cross.rs` | the targets that are not the host: prepare, lint, test |
+//! | `tidy` | `tidy.rs`, `tidy/` | the house rules that no compiler knows |
+//! | `bench`, `torture` | `runners.rs` | start the benchmarks, the torture run |
+//! | `limit` | `limit.rs` | internal: run a program under a time limit |
+//!
+//! `project.rs` finds the workspace, `job.rs` runs a program and watches its output, `processes.rs` lists and ends processes,
+//! `report.rs` collects what passed, failed and was skipped, `tally.rs` reads the results of test programs, `json.rs` reads
+//! what `cargo metadata` says. There are no dependencies: this is the first thing a newcomer builds.
+
+mod ci;
+mod cross;
+mod job;
+mod json;
+mod limit;
+mod processes;
+mod project;
+mod report;
+mod runners;
+mod tally;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// What goes wrong in a chore is told to a human, so an error is a sentence.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  ci [--full] [--only STEP]... [--skip STEP]... [--list]
+                        every check of the project; --full adds arm64, release tests, torture and benchmarks
+  cross setup [DIR]     prepare a private toolchain for other targets (Debian or Ubuntu, root)
+  cross check [TARGET]  clippy for the other targets
+  cross test [TARGET]   the tests for the other targets, run by wine or qemu
+  tidy                  the rules of the house that no compiler checks
+  bench [NAME] [-- ARG...]
+  torture [-- ARG...]
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<_> = arguments.collect();
+    if command == "limit" {
+        return limit::main(&rest);
+    }
+    let Ok(rest) =
+        rest.into_iter().map(std::ffi::OsString::into_string).collect::<std::result::Result<Vec<_>, _>>()
+    else {
+        eprintln!("xtask: an argument is not UTF-8");
+        return ExitCode::from(2);
+    };
+    let outcome = match command.to_str() {
+        Some("ci") => ci::main(&rest),
+        Some("cross") => cross::main(&rest),
+        Some("tidy") => tidy::main(),
+        Some("bench") => runners::bench(&rest),
+        Some("torture") => runners::torture(&rest),
+        Some("help" | "--help" | "-h" | "") => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprint!("xtask: no such command: {}\n\n{USAGE}", command.display());
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        ExitCode::FAILURE
+    })
+}
