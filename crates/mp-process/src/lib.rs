@@ -69,6 +69,7 @@ pub use target::{Run, Target};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::child::init;
-    pub use crate::target::{Produced, Shim, name_of, produce, read, shim_of};
+    pub use crate::panics::report as panic_report;
+    pub use crate::target::{Produced, Shim, call, name_of, name_of_target, produce, read, shim_of};
     pub use mp_wire;
 }

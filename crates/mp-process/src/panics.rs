@@ -31,7 +31,7 @@ pub(crate) fn install_hook() {
 }
 
 /// The report of the panic that was just caught on this thread.
-pub(crate) fn report(payload: &(dyn Any + Send)) -> PanicReport {
+pub fn report(payload: &(dyn Any + Send)) -> PanicReport {
     let kept = LAST.try_with(|last| last.try_borrow_mut().ok()?.take()).ok().flatten();
     let known = PanicReport::from_payload(payload);
     // The hook saw the payload as well; if it saw another one, ours is the truth.

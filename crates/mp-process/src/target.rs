@@ -113,6 +113,11 @@ pub fn name_of(shim: Shim) -> i64 {
     (shim as usize as i64).wrapping_sub((&raw const BASE) as usize as i64)
 }
 
+/// The name of a target's shim.
+pub fn name_of_target<F: Target<A>, A: Message>(target: F) -> i64 {
+    name_of(shim::<F, A>(target))
+}
+
 /// The shim of that name.
 ///
 /// # Safety
@@ -151,6 +156,11 @@ pub fn produce<A: Message, R: Output>(
         Ok(args) => args,
         Err(error) => return Produced::failed(error),
     };
+    self::call(args, call)
+}
+
+/// Calls, and encodes what came of it.
+pub fn call<A, R: Output>(args: A, call: impl FnOnce(A) -> R) -> Produced {
     match catch_unwind(AssertUnwindSafe(|| call(args).into_result())) {
         Ok(Ok(value)) => Produced::value(&value).unwrap_or_else(Produced::failed),
         Ok(Err(failure)) => Produced::without_value(&Outcome::Failure(failure), FAILED),
@@ -164,7 +174,11 @@ const FAILED: i32 = 1;
 const PANICKED: i32 = 101;
 
 impl Produced {
-    fn value<T: Message>(value: &T) -> Result<Produced> {
+    /// A value.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn value<T: Message>(value: &T) -> Result<Produced> {
         let mut payload = Vec::new();
         Outcome::Value.encode(&mut payload);
         let encoded = mp_wire::encode(value, &mut payload)?;
@@ -176,7 +190,8 @@ impl Produced {
         Produced::without_value(&Outcome::Failure(mp_wire::Failure::capture(error)), FAILED)
     }
 
-    fn without_value(outcome: &Outcome, code: i32) -> Produced {
+    /// An outcome that is no value.
+    pub fn without_value(outcome: &Outcome, code: i32) -> Produced {
         let mut payload = Vec::new();
         outcome.encode(&mut payload);
         Produced { payload, codec: Codec::Plain, exports: Vec::new(), code }

@@ -125,9 +125,13 @@ impl Channel {
                     }
                 }
                 Spot::Full if self.capacity.is_some() => return Ok(Placed::Full),
-                Spot::Full => match self.rings.grow(self.session(), at)? {
-                    Decision::Made => self.wake_senders(),
-                    Decision::Waits(thread) => return Ok(Placed::Growing(thread)),
+                Spot::Full => match self.rings.grow(self.session(), at) {
+                    Ok(Decision::Waits(thread)) => return Ok(Placed::Growing(thread)),
+                    // Others may wait for this to be over, whichever way.
+                    over => {
+                        self.wake_senders();
+                        over?;
+                    }
                 },
                 Spot::Moved => match self.rings.after(at)? {
                     Some((next, _)) => self.rings.tail_is_at(next),
@@ -179,6 +183,12 @@ impl Channel {
         self.session().wake_all(self.object.words().waiters(Role::First));
     }
 
+    /// Puts if nothing is in the way, without telling anybody.
+    #[inline]
+    pub(crate) fn put_now(&self, parcel: &Parcel) -> Result<bool> {
+        Ok(matches!(self.place(parcel)?, Placed::Yes))
+    }
+
     /// Puts without waiting for room, nor telling anybody. `false`: no room.
     #[inline]
     pub(crate) fn try_put(&self, parcel: &Parcel) -> Result<bool> {
@@ -224,7 +234,7 @@ impl Channel {
 
     /// `None`: nothing is there to be taken now.
     #[inline]
-    fn take(&self) -> Result<Option<Parcel>> {
+    pub(crate) fn take(&self) -> Result<Option<Parcel>> {
         let senders = self.object.holders(Role::First);
         let (mut at, mut ring) = self.rings.head()?;
         let mut all_done = true;
@@ -280,15 +290,6 @@ impl Channel {
             fence(SeqCst);
             self.take()
         })
-    }
-
-    /// One more message without waiting or looking for deaths: `None` also at the end of the queue.
-    pub(crate) fn take_more(&self) -> Result<Option<Parcel>> {
-        match self.take() {
-            // Said again when it is asked for by itself.
-            Err(e) if e.is_closed() => Ok(None),
-            other => other,
-        }
     }
 
     /// Calls `f` for each ring that may hold messages, until it says stop.

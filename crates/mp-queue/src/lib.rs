@@ -1,1 +1,104 @@
-//! placeholder
+//! Many-to-many message queues between processes that may be killed at any instruction.
+//!
+//! Python's `multiprocessing.Queue`, without its feeder thread, its locks and what they cost: a put has happened when it
+//! returns, a killed process never leaves the others waiting for it, the length is exact, the end of the queue is known,
+//! and a queue can be sent wherever a value can.
+//!
+//! | handle | role |
+//! |---|---|
+//! | [`Queue`] | both |
+//! | [`Sender`] | puts; when the last one is gone, receivers are told |
+//! | [`Receiver`] | gets; when the last one is gone, senders are told |
+//!
+//! ```
+//! let (sender, receiver) = mp_queue::unbounded()?;
+//! sender.put(("bob".to_owned(), 7))?;
+//! drop(sender);
+//! assert_eq!(receiver.get()?, ("bob".to_owned(), 7));
+//! assert!(receiver.get().unwrap_err().is_closed()); // nobody can put any more
+//! # Ok::<(), mp_queue::Error>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! - *Whole messages.* A message is in the queue completely or not at all, whenever its sender is killed.
+//! - *Order.* What one thread put comes in the order in which it was put. The exception is a message whose
+//!   receiver was killed while taking it: it comes to another one, perhaps late.
+//! - *Losses.* A receiver killed in `get` takes one message with it at most. Nothing else is lost or doubled.
+//! - *News.* Who waits is told within the time that the session needs to notice a death, if nobody is left who could end
+//!   the wait ([`Error::Disconnected`]), or if the queue was closed ([`Error::Closed`]).
+//! - *No system call* unless somebody sleeps.
+//!
+//! # How it works
+//!
+//! A queue is an object of the session with two roles, senders and receivers, whose counts say who is left, and it owns a
+//! *ring* of cells, or a chain of them if it is unbounded. Each cell names its own state, owner and lap in one word; there is no lock,
+//! and no counter that a death could tear away from what it counts. The essays are beside the code:
+//!
+//! | file | idea |
+//! |---|---|
+//! | `queue`, `sender`, `receiver`, `put_error`, `common` | the handles: values and types |
+//! | `channel` | waiting, waking, and who is left |
+//! | `rings` | growing and closing: what follows a ring |
+//! | `ring` | which cell is next, and what a death leaves in it |
+//! | `position` | counting without division |
+//! | `parcel` | values as bytes, behind a cell or in a message of their own |
+//!
+//! # Limits
+//!
+//! A queue that holds a message that holds the queue is a cycle of references: while it is in there nobody is told that the
+//! other side is gone, and it is freed with the session. A thread that is *stopped* (not killed) in the few
+//! instructions between claiming a cell and filling it holds up the receivers until it goes on or is killed. An unbounded queue keeps
+//! the memory of its rings, 64 bytes for each message of its high-water mark twice, until it is destroyed; messages
+//! above 48 bytes have memory of their own, which is free again when they were got.
+//!
+//! # Platform
+//!
+//! That of [`mp_session`]: nothing here knows the operating system.
+
+mod channel;
+mod common;
+mod parcel;
+mod position;
+mod put_error;
+mod queue;
+mod receiver;
+mod ring;
+mod rings;
+mod sender;
+
+pub use mp_wire::{Error, Message, Result};
+pub use put_error::PutError;
+pub use queue::Queue;
+pub use receiver::{Iter, Receiver};
+pub use sender::Sender;
+
+/// An unbounded queue, as its two roles.
+///
+/// # Errors
+///
+/// As [`Queue::new`].
+pub fn unbounded<T: Message>() -> Result<(Sender<T>, Receiver<T>)> {
+    Queue::new().map(Queue::split)
+}
+
+/// A queue for at most `capacity` messages, as its two roles.
+///
+/// # Errors
+///
+/// As [`Queue::bounded`].
+///
+/// # Examples
+///
+/// ```
+/// use mp_queue::Error;
+///
+/// let (sender, _receiver) = mp_queue::bounded(1)?;
+/// sender.put(1)?;
+/// assert!(sender.is_full());
+/// assert_eq!(sender.try_put(2).unwrap_err().error, Error::Full);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn bounded<T: Message>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
+    Queue::bounded(capacity).map(Queue::split)
+}

@@ -48,6 +48,12 @@ impl Session {
         }
     }
 
+    /// How many deaths were cleared up after so far: one load, to see whether it is worth looking who.
+    #[inline]
+    pub fn deaths(&self) -> u64 {
+        self.0.ground.header().deaths.load(Acquire)
+    }
+
     /// The objects that exist, by slot: kind, bytes and holders.
     pub fn objects(&self) -> Vec<(u32, Kind, u64, u64)> {
         let ground = &self.0.ground;

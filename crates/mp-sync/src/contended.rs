@@ -69,12 +69,13 @@ impl<'a> Contender<'a> {
                 if !session.is_gone(owner) {
                     return Ok(None);
                 }
-                let who = self.name_of(owner);
+                let who = session.ident_of(owner);
                 // The kernel marks a thread a moment before the last of its process is gone; until the death is certain,
-                // another thread of it could still be in the middle of a write.
-                if !session.clear_up_after(owner)? {
+                // another thread of it could still be in the middle of a write. A slot without that name has been cleared.
+                if who.is_some() && !session.clear_up_after(owner)? {
                     return Ok(None);
                 }
+                let who = who.or_else(|| self.remembered(owner));
                 victim = Some(who);
                 if lock.guards_value() {
                     new = new.inconsistent();
@@ -114,15 +115,11 @@ impl<'a> Contender<'a> {
         owner
     }
 
-    /// The process of a thread that is gone: from its slot, from our memory, or from the object, which knows who of its
+    /// The process of a thread whose slot has been cleared: from our memory, or from the object, which knows who of its
     /// holders died last.
-    fn name_of(&self, owner: ThreadId) -> Option<Ident> {
-        let remembered = || self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
-        self.lock
-            .session()
-            .ident_of(owner)
-            .or_else(remembered)
-            .or_else(|| self.lock.object().departed().map(|(who, _)| who))
+    fn remembered(&self, owner: ThreadId) -> Option<Ident> {
+        let seen = self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
+        seen.or_else(|| self.lock.object().departed().map(|(who, _)| who))
     }
 
     fn kind(&self) -> String {

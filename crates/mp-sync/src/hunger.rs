@@ -1,7 +1,7 @@
 //! Nobody starves: what a waiter does that was overtaken too often.
 //!
 //! A lock that is given back is free for whoever comes first, which is fastest: the waiter that is woken for it needs some
-//! forty microseconds to come, and by then others may have had it many times. A waiter that slept [`PATIENCE`] times in
+//! forty microseconds to come, and by then others may have had it many times. A waiter that slept `PATIENCE` times in
 //! vain gets *hungry*: it writes its name into word 2 and sets `HUNGRY` in the lock word. From then on the
 //! fast path fails, and who comes now goes to the *porch*: it waits at the second wait word until the hungry one has got
 //! the lock. Those that were waiting before do not give way, but there are no new ones, so its turn comes.
@@ -17,7 +17,7 @@
 //! A dead t is seen by those on the porch (they watch it) and by the next one that gets hungry: they put their own name in
 //! its place. Who came from the porch takes the flag down then.
 //!
-//! A *stopped* t holds up newcomers only: who has been on the porch for [`PORCH`] and finds the lock free takes the flag
+//! A *stopped* t holds up newcomers only: who has been on the porch for `PORCH` and finds the lock free takes the flag
 //! down; t will raise it again when it goes on and still has to wait.
 
 use std::sync::atomic::Ordering::*;

@@ -30,7 +30,7 @@
 //!
 //! # The protocol
 //!
-//! A lock is one word ([`word`]): who holds it, how, and what the next one must be told. Taking a free lock is one
+//! A lock is one word (`word.rs`): who holds it, how, and what the next one must be told. Taking a free lock is one
 //! compare-and-swap which writes the owner's name together with the claim, so there is no instant at which a lock is held
 //! and its holder unknown. Giving it back is one `and` that leaves the lasting flags, and one look at the wait word.
 //!
@@ -41,7 +41,7 @@
 //! | held by t, and t is gone | held by u, with `INCONSISTENT` in a mutex | u, compare-and-swap from exactly that word |
 //! | anonymous | free | anybody, compare-and-swap |
 //! | `INCONSISTENT` | not | the holder that has repaired the value |
-//! | `HUNGRY` | see [`hunger`] | |
+//! | `HUNGRY` | see `hunger.rs` | |
 //!
 //! A name ([`ThreadId`](mp_session::ThreadId)) has a generation and is never given to two threads, so a compare-and-swap
 //! from a dead owner's word can succeed once only: of all who see a death, one takes over, and the others wait for
@@ -52,7 +52,7 @@
 //! Who finds the lock held enters the wait word and looks again; who gives it back frees the word and then looks for waiters.
 //! Both are sequentially consistent, so one of the two sees the other (*ready-after-enter* in the session's words). The
 //! woken one has no right to the lock: somebody else may have it first, and then it sleeps again, though not for
-//! ever ([`hunger`]).
+//! ever (`hunger.rs`).
 //!
 //! # Deaths
 //!
@@ -67,7 +67,7 @@
 //! | | before it wrote the victim's pid | an older name in the next error, or none |
 //! | a sleeper | asleep | it is skipped by wakers |
 //! | | woken, before it took the lock | its wake-up is handed on by the session |
-//! | a hungry one | any time | see [`hunger`] |
+//! | a hungry one | any time | see `hunger.rs` |
 //!
 //! An owner is *gone* when its process is (on the session's two pieces of evidence, which takes well under 100 ms), or when its
 //! thread has ended without dropping the guard, which takes `mem::forget`.

@@ -1,7 +1,6 @@
 //! `Mutex<T>`: a value in shared memory, one thread at a time.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::Duration;
 

@@ -42,7 +42,7 @@ pub(crate) enum Taken {
 /// |---|---|
 /// | 0 | the lock word ([`Word`]) |
 /// | 1 | pid of the owner that died last, while the word is inconsistent; written by who took over from it |
-/// | 2 | the thread that is hungry ([`crate::hunger`]) |
+/// | 2 | the thread that is hungry (`hunger.rs`) |
 /// | waiters, first role | who waits for the lock |
 /// | waiters, second role | who waits on the porch |
 #[derive(Clone)]

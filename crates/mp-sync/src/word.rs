@@ -10,7 +10,7 @@
 //! | owner | held by a guard of that thread; its death gives the lock to the next |
 //! | owner, `ANONYMOUS` | taken by `acquire`; the thread only says who it was, anyone may release, no death does |
 //! | `INCONSISTENT` | an owner died, and nobody has said yet that what the lock guards is whole again |
-//! | `HUNGRY` | somebody has waited too long: who comes now waits on the porch ([`crate::hunger`]) |
+//! | `HUNGRY` | somebody has waited too long: who comes now waits on the porch (`hunger.rs`) |
 
 use std::fmt;
 

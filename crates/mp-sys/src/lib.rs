@@ -1,7 +1,7 @@
 //! The operating system under `mp`.
 //!
 //! This is the only crate of the house that names an operating system. What it offers is a set of stateless calls: it
-//! keeps no registry, starts no thread, installs no handler, and never decides what a death *means*. It says what the
+//! keeps no state but what it has learnt of the kernel (and, on Windows, event handles), starts no thread, and never decides what a death *means*. It says what the
 //! kernel says, in one shape for all platforms, and the crates above build protocols from that.
 //!
 //! # Table of contents
@@ -9,13 +9,14 @@
 //! | module | idea | the kernel's part in it |
 //! |---|---|---|
 //! | [`memory`] | one anonymous memory object, mapped by every process of a session | memfd, section, unlinked shm |
-//! | [`park`] | a thread sleeps on a word and watches other words for deaths | futex, `futex_waitv`, events |
+//! | [`mod@park`] | a thread sleeps on a word and watches other words for deaths | futex, `futex_waitv`, events |
 //! | [`beacon`] | a word that the kernel marks when its thread dies | the robust list |
 //! | [`liveness`] | a lock that a process holds for as long as it lives | `fcntl` record locks |
 //! | [`process`] | who a process is, whether it lives, what this machine has | `/proc`, `cgroup`, process handles |
 //! | [`command`] | descriptors for a child that `std::process::Command` starts | `fcntl`, handle flags |
-//! | [`spawn`] | a new process image, and the end of it | `posix_spawn`, `CreateProcessW`, `waitid` |
+//! | [`mod@spawn`] | a new process image, and the end of it | `posix_spawn`, `CreateProcessW`, `waitid` |
 //! | [`forking`] | copies of a single-threaded process, and a channel that carries descriptors | `clone`, `SCM_RIGHTS` |
+//! | [`streams`] | the standard streams of this process, and its orderly end | `dup`, `atexit` |
 //! | [`setup`] | what a new process does to itself before it works | `prctl`, `setrlimit`, signals |
 //!
 //! Everything is also re-exported here, so that users write `mp_sys::park(..)`.
@@ -24,8 +25,8 @@
 //!
 //! ```text
 //!                    facade: documentation and shared types, no system call
-//!   memory  park  beacon  liveness  process  spawn  forking  setup
-//!      \      |      |       |         |       |       |       /
+//!   memory  park  beacon  liveness  process  command  spawn  forking  streams  setup
+//!      \      |      |       |        |        |       |       |        |      /
 //!       imp::linux        imp::windows         imp::macos
 //!              \                                /
 //!               `--------- imp::unix ----------'   (what POSIX spells the same way)

@@ -2,7 +2,7 @@
 
 mod common;
 use common::{Words, again, soon, told};
-use mp_sys::{ProcessWatch, Signal, Watch, Woken, beacon_notify, park, ring};
+use mp_sys::{Watch, Woken, beacon_notify, park, ring};
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -125,7 +125,7 @@ fn a_ring_for_nobody_is_harmless() {
 #[cfg(any(target_os = "linux", windows))]
 #[test]
 fn a_killed_process_wakes_all_who_watch_it() {
-    use mp_sys::{Beacon, beacon_link};
+    use mp_sys::{Beacon, ProcessWatch, Signal, beacon_link};
     const BEACON: usize = 4096;
     if let Some(told) = told() {
         let words = Words::inherited(told[0]);

@@ -101,6 +101,10 @@ mod linux {
     }
 
     fn a_sibling_is_its_grandparents_child() {
+        if common::emulated() {
+            eprintln!("skipped: the emulator does not tell where the thread's id lives");
+            return;
+        }
         let (here, there) = Channel::pair().expect("pair");
         let number = there.as_inherited();
         let kid = Kid(spawn(&common::request(&["role", "server"], &[number], &[number])).expect("spawn"));

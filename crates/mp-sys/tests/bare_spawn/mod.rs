@@ -95,15 +95,14 @@ fn arguments_arrive_as_they_are() {
 
 fn the_environment_is_the_one_given() {
     let mut request = common::request(&["role", "environment"], &[], &[]);
-    // The system's own, without which nothing starts on Windows; wine adds some that nobody asked for.
-    let own = if cfg!(windows) { "SYSTEMROOT,WINEPREFIX" } else { "" };
-    request.env =
-        std::env::vars_os().filter(|(k, _)| own.contains(&*k.to_string_lossy().to_uppercase())).collect();
-    request.env.retain(|(key, _)| !key.is_empty());
+    // What the platform cannot start a program without: Windows' own variables, and the emulators'.
+    let needed = ["SYSTEMROOT", "WINEPREFIX", "QEMU_LD_PREFIX"];
+    request.env.retain(|(key, _)| needed.iter().any(|name| key.eq_ignore_ascii_case(name)));
     request.env.extend([("MP_ONE".into(), "1 = \"one\"".into()), ("MP_NONE".into(), "".into())]);
     let expected = format!("{:?}", sorted(request.env.iter().cloned()));
     let text = output(request, 1);
     if cfg!(windows) {
+        // Windows (and wine) adds some of its own.
         assert!(text.contains(r#""MP_ONE", "1 = \"one\"""#) && !text.contains("CARGO"), "{text}");
     } else {
         assert_eq!(text, expected);
@@ -129,7 +128,11 @@ fn what_cannot_be_started_is_an_error() {
     let failed = |request: &mp_sys::SpawnRequest<'_>| spawn(request).expect_err("spawn").kind();
     let mut request = common::request(&[], &[], &[]);
     request.program = Program::Path(Path::new("/no/such/program"));
-    assert_eq!(failed(&request), ErrorKind::NotFound);
+    if common::emulated() {
+        eprintln!("skipped: under the emulator the child of vfork cannot tell why it failed");
+    } else {
+        assert_eq!(failed(&request), ErrorKind::NotFound);
+    }
     let mut request = common::request(&["role\0"], &[], &[]);
     assert_eq!(failed(&request), ErrorKind::InvalidInput);
     request.args.clear();

@@ -17,6 +17,18 @@ pub(crate) fn soon() -> Option<Instant> {
     Some(Instant::now() + LONG)
 }
 
+/// Whether this is an emulator of another processor's Linux programs: it has no robust lists, and a few other gaps.
+pub(crate) fn emulated() -> bool {
+    let beacon = mp_sys::Beacon::default();
+    // SAFETY: unlinked by this thread, at once.
+    let linked = unsafe { mp_sys::beacon_link(&beacon) };
+    if linked {
+        // SAFETY: linked just now.
+        unsafe { mp_sys::beacon_unlink(&beacon) };
+    }
+    cfg!(all(target_os = "linux", target_env = "gnu")) && !linked
+}
+
 /// What this process was told, if it is the second one.
 pub(crate) fn told() -> Option<Vec<u64>> {
     let text = std::env::var(VARIABLE).ok()?;

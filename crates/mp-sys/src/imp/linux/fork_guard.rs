@@ -1,6 +1,6 @@
 //! A page that a forked child finds empty.
 
-use crate::imp::unix::call::check;
+use super::advice;
 use std::{
     io, process, ptr,
     ptr::NonNull,
@@ -29,9 +29,8 @@ impl ForkGuard {
             return Err(io::Error::last_os_error());
         }
         let word = NonNull::new(page.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
-        // SAFETY: our own page.
-        let compares = check(unsafe { libc::madvise(page, size(), libc::MADV_WIPEONFORK) }).is_err();
-        let guard = Self { word, compares };
+        let wipes = advice::is_followed() && advice::give(page.cast(), size(), libc::MADV_WIPEONFORK).is_ok();
+        let guard = Self { word, compares: !wipes };
         guard.word().store(process::id(), Ordering::Relaxed);
         Ok(guard)
     }

@@ -3,9 +3,9 @@
 pub(crate) use crate::imp::unix::mapping::{address_space_limit, file_size_limit, page_size};
 use crate::{
     imp::{
-        linux::cgroup,
+        linux::{advice, cgroup},
         unix::{
-            call::{check, retry},
+            call::check,
             descriptor,
             mapping::{self, Mapped},
         },
@@ -39,7 +39,7 @@ impl Object {
     pub(crate) fn map(&self, len: usize) -> io::Result<View> {
         let mapped = Mapped::new(self.0.as_fd(), len, libc::MAP_NORESERVE)?;
         // A core dump would otherwise read, and so populate, all of it.
-        advise(mapped.as_ptr(), len, libc::MADV_DONTDUMP)?;
+        advice::give(mapped.as_ptr(), len, libc::MADV_DONTDUMP)?;
         Ok(View(mapped))
     }
 
@@ -77,19 +77,16 @@ impl View {
     }
 
     pub(crate) fn discard(&self, offset: usize, len: usize) -> io::Result<bool> {
-        match advise(self.as_ptr().wrapping_add(offset), len, libc::MADV_REMOVE) {
+        if !advice::is_followed() {
+            return Ok(false);
+        }
+        match advice::give(self.as_ptr().wrapping_add(offset), len, libc::MADV_REMOVE) {
             Ok(()) => Ok(true),
-            // Locked memory, or an emulator that knows no such advice.
+            // Locked memory.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => Ok(false),
             Err(error) => Err(error),
         }
     }
-}
-
-fn advise(start: *mut u8, len: usize, advice: libc::c_int) -> io::Result<()> {
-    // SAFETY: the range lies in a mapping of ours, checked by the facade. DONTDUMP changes no content; REMOVE is asked for by the
-    // owner of the content.
-    retry(|| unsafe { libc::madvise(start.cast(), len, advice) }).map(drop)
 }
 
 /// The file under a `LivenessFile`.

@@ -1,5 +1,6 @@
 //! Linux, x86-64 and arm64. Written for glibc; what other C libraries lack is probed for.
 
+mod advice;
 pub(crate) mod beacon;
 mod cgroup;
 pub(crate) mod channel;

@@ -1,0 +1,76 @@
+//! What all three handles have in common, written once.
+
+/// Gives a handle the questions and `close`, asked of the channel that `$channel` names.
+macro_rules! common_methods {
+    ($handle:ident, $($channel:ident).+) => {
+        impl<T> $handle<T> {
+            /// How many messages are in the queue: put completely, and not taken (Python's `qsize`, which is exact here).
+            ///
+            /// It looks at each of them, so it costs as many steps. Others may put and get meanwhile.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let queue = mp_queue::Queue::new()?;
+            /// queue.put_many([1, 2, 3])?;
+            /// assert_eq!(queue.len(), 3);
+            /// # Ok::<(), mp_queue::Error>(())
+            /// ```
+            pub fn len(&self) -> usize {
+                self.$($channel).+.len()
+            }
+
+            /// Whether there is no message in the queue (Python's `empty`).
+            pub fn is_empty(&self) -> bool {
+                !self.$($channel).+.has_any()
+            }
+
+            /// Whether a put would have to wait (Python's `full`). An unbounded queue never is.
+            pub fn is_full(&self) -> bool {
+                self.$($channel).+.is_full()
+            }
+
+            /// How many messages it can hold; `None` if it is unbounded.
+            pub fn capacity(&self) -> Option<usize> {
+                self.$($channel).+.capacity()
+            }
+
+            /// Whether somebody closed it. There may be messages in it all the same.
+            pub fn is_closed(&self) -> bool {
+                self.$($channel).+.is_closed()
+            }
+
+            /// Closes the queue for everybody (Python 3.13's `Queue.shutdown`).
+            ///
+            /// Every put that succeeded before counts, no later one does: it fails with [`Error::Closed`](crate::Error::Closed). What is in the queue can
+            /// still be got, then gets fail with [`Error::Closed`](crate::Error::Closed), too. Who waits is woken. Closing twice is no error.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::ForeignFork`](crate::Error::ForeignFork) in a process that does not take part in the session.
+            ///
+            /// # If a process dies
+            ///
+            /// A process killed in `close` has closed the queue or has not; nothing is in between.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use mp_queue::{Error, Queue};
+            ///
+            /// let queue = Queue::new()?;
+            /// queue.put(1)?;
+            /// queue.close()?;
+            /// assert!(matches!(queue.put(2), Err(Error::Closed { .. })));
+            /// assert_eq!(queue.get()?, 1);
+            /// assert!(matches!(queue.get(), Err(Error::Closed { .. })));
+            /// # Ok::<(), Error>(())
+            /// ```
+            pub fn close(&self) -> Result<()> {
+                self.$($channel).+.close()
+            }
+        }
+    };
+}
+
+pub(crate) use common_methods;
