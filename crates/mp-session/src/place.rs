@@ -239,7 +239,7 @@ impl Place {
             }
             LIVE | SWEEPING => {
                 // Reaped by us: there is no better evidence. Its beacon went dark before that.
-                self.session.0.sweep_reaped(&me, self.id.index, how);
+                self.session.0.sweep_reaped(&me, self.id, how);
             }
             _ => {}
         }

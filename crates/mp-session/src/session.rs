@@ -206,6 +206,33 @@ impl Session {
         Ok(self.me()?.id())
     }
 
+    /// The calling thread, which is going to own something (a lock with data) that must not count as left behind when
+    /// the thread alone ends: references to the data may live on in other threads of the process. Each call is to be
+    /// matched by [`Session::end_owning`] on the same thread; a thread that ends owning something keeps its name until
+    /// its process ends.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    #[inline]
+    pub fn begin_owning(&self) -> Result<ThreadId> {
+        let id = self.me()?.id();
+        thread::own(1);
+        Ok(id)
+    }
+
+    /// The end of what [`Session::begin_owning`] began.
+    #[inline]
+    pub fn end_owning(&self) {
+        thread::own(-1);
+    }
+
+    /// Whether this process is the member that it was; false in a child made by somebody else's `fork`, whose drops
+    /// must not touch what is its parent's.
+    #[inline]
+    pub fn is_member(&self) -> bool {
+        self.0.is_ours()
+    }
+
     /// Whether the thread is gone for good (its process died, or it ended).
     pub fn is_gone(&self, thread: ThreadId) -> bool {
         thread::is_gone(&self.0.ground, thread)
@@ -221,8 +248,13 @@ impl Session {
         let Some(index) = thread.index().filter(|i| *i < self.0.ground.layout.thread_count) else {
             return Ok(true);
         };
+        let state = crate::slots::SlotState::load(&self.0.ground.thread(index).state);
         match thread::member_of(&self.0.ground, index) {
-            Some(m) if thread::is_gone(&self.0.ground, thread) => Ok(self.0.sweep_if_dead(&me, m)),
+            // Still the same occupant, and gone: its process is to be swept.
+            Some(m) if state.generation == thread.generation() && thread::is_gone(&self.0.ground, thread) => {
+                Ok(self.0.sweep_if_dead(&me, m))
+            }
+            // It left its slot in order, or was swept.
             _ => Ok(true),
         }
     }
@@ -272,13 +304,13 @@ impl Session {
     /// Wakes who waits longest at the word; costs one load when nobody does.
     #[inline]
     pub fn wake_one(&self, word: &AtomicU64) -> bool {
-        word.load(SeqCst) != 0 && self.0.wake_one(word)
+        crate::wait::has_waiters(word) && self.0.wake_one(word)
     }
 
     /// Wakes all who wait at the word.
     #[inline]
     pub fn wake_all(&self, word: &AtomicU64) {
-        if word.load(SeqCst) != 0 {
+        if crate::wait::has_waiters(word) {
             self.0.wake_all(word);
         }
     }

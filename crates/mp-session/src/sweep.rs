@@ -41,45 +41,52 @@ impl Inner {
 
     /// Sweeps the member if its death is certain.
     pub(crate) fn sweep_if_dead(&self, me: &Me<'_>, index: u32) -> bool {
+        // Read before the evidence is: what was found out about this occupant must not be held against the next.
+        let generation = SlotState::load(&self.ground.member(index).state).generation;
         if index == self.member.index || !self.is_dead(index) {
             return false;
         }
         let departure = self.departure_of(index);
         // One sweep at a time in this process: the state word names processes, not threads.
         let _guard = self.sweeping.lock();
-        self.sweep(me, index, &departure)
+        self.sweep(me, index, generation, &departure)
     }
 
     /// Sweeps a child that this process has reaped: the process table itself said how it ended.
-    pub(crate) fn sweep_reaped(&self, me: &Me<'_>, index: u32, departure: &Departure) {
+    pub(crate) fn sweep_reaped(&self, me: &Me<'_>, id: MemberId, departure: &Departure) {
         let _guard = self.sweeping.lock();
-        self.sweep(me, index, departure);
+        self.sweep(me, id.index, id.generation, departure);
     }
 
-    fn sweep(&self, me: &Me<'_>, index: u32, departure: &Departure) -> bool {
+    /// Sweeps the occupant of that generation; if there is another by now there is nothing to do.
+    fn sweep(&self, me: &Me<'_>, index: u32, generation: u32, departure: &Departure) -> bool {
         let slot = self.ground.member(index);
         let sweeper = self.member.index as u16 + 1;
-        let generation = loop {
+        loop {
             let seen = SlotState::load(&slot.state);
+            if seen.generation != generation {
+                return false;
+            }
             match seen.status {
                 LIVE | RESERVED => {
                     if seen.swap(&slot.state, SlotState { partner: sweeper, status: SWEEPING, ..seen }) {
-                        break seen.generation;
+                        break;
                     }
                 }
-                SWEEPING if seen.partner == sweeper => break seen.generation,
+                SWEEPING if seen.partner == sweeper => break,
                 SWEEPING => {
                     let Some(other) = u32::from(seen.partner).checked_sub(1) else { return false };
-                    if SlotState::load(&self.ground.member(other).state).status == LIVE && !self.is_dead(other) {
+                    let others = SlotState::load(&self.ground.member(other).state);
+                    if others.status == LIVE && !self.is_dead(other) {
                         return false; // being done; we are rung when it is
                     }
                     // What the sweeper was in the middle of has to be settled before its work is taken over.
-                    self.sweep(me, other, &Departure::Unknown);
+                    self.sweep(me, other, others.generation, &Departure::Unknown);
                     seen.swap(&slot.state, SlotState { partner: sweeper, ..seen });
                 }
                 _ => return false,
             }
-        };
+        }
         let was = slot.end.load(Acquire);
         if was >> 8 == 0 {
             slot.end.store(end::with(was, departure), Release);
@@ -151,7 +158,7 @@ impl Inner {
             match seen.status {
                 // Not there yet, or never: if it comes all the same it finds its place taken and goes.
                 RESERVED => {
-                    self.sweep(me, index, &Departure::Unknown);
+                    self.sweep(me, index, seen.generation, &Departure::Unknown);
                 }
                 GONE if child_of.generation == SlotState::load(&self.ground.member(parent).state).generation => {
                     self.release_gone(me, index, seen);
@@ -253,12 +260,15 @@ pub(crate) fn give_up_place(inner: &Inner, me: &Me<'_>, id: MemberId) -> bool {
     let Some(slot) = inner.slot_of(id) else { return true };
     let _guard = inner.sweeping.lock();
     let seen = SlotState::load(&slot.state);
+    if seen.generation != id.generation {
+        return true;
+    }
     let sweeping = SlotState { partner: inner.member.index as u16 + 1, status: SWEEPING, ..seen };
     // Only a place that nobody took: a process that comes later finds it gone, and goes.
     if seen.status != RESERVED || !seen.swap(&slot.state, sweeping) {
         return !matches!(SlotState::load(&slot.state).status, LIVE);
     }
-    inner.sweep(me, id.index, &Departure::Unknown);
+    inner.sweep(me, id.index, id.generation, &Departure::Unknown);
     inner.release_gone(me, id.index, SlotState::load(&slot.state));
     true
 }

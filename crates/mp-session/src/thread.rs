@@ -52,7 +52,15 @@ struct Registration {
 thread_local! {
     /// The session used last by this thread: `(instance, slot index, generation)`.
     static LAST: StdCell<(u64, u32, u32)> = const { StdCell::new((0, 0, 0)) };
+    /// How many things this thread owns that must not count as left behind when it ends.
+    static OWNING: StdCell<i32> = const { StdCell::new(0) };
     static ALL: RefCell<Vec<Registration>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Counts what the calling thread owns.
+#[inline]
+pub(crate) fn own(change: i32) {
+    OWNING.set(OWNING.get() + change);
 }
 
 /// The calling thread in `inner`, registered if this is its first time.
@@ -145,6 +153,11 @@ impl Drop for Registration {
             }
             // SAFETY: linked by this thread in `register`, and not unlinked since.
             unsafe { mp_sys::beacon_unlink(&slot.beacon) };
+        }
+        if OWNING.get() > 0 {
+            // A guard was leaked, and what it guards may be in use in another thread: the name stays taken, so what it
+            // owns stays owned until the process is swept.
+            return;
         }
         free(ground, self.index, self.generation);
     }

@@ -44,7 +44,7 @@ use crate::ground::Ground;
 use crate::ids::ThreadId;
 use crate::session::Inner;
 use crate::spin::Spin;
-use crate::thread::{self, Me};
+use crate::thread::Me;
 
 const IDLE: u64 = 0;
 const WAITING: u64 = 1;
@@ -65,6 +65,12 @@ const WATCHED: usize = 31;
 const SLICE: Duration = Duration::from_millis(50);
 /// The same while somebody seems to be dying and the evidence is not complete.
 const SUSPICION: Duration = Duration::from_millis(1);
+
+/// Whether anybody may wait at the word: the version does not count.
+#[inline]
+pub(crate) fn has_waiters(word: &AtomicU64) -> bool {
+    word.load(SeqCst) & (LANES | MORE) != 0
+}
 
 impl Inner {
     /// Wakes the waiter that waits longest. `false` if nobody waits.
@@ -373,7 +379,8 @@ impl Watched {
         let ground = &me.inner.ground;
         self.complete = true;
         if let Some(t) = owner.index().filter(|t| *t < ground.layout.thread_count) {
-            if thread::member_of(ground, t) != Some(me.inner.member.index) {
+            // A thread of our own process may end as well; only our own beacon is of no use to us.
+            if t != me.index {
                 self.add(ground, t);
             }
         }

@@ -47,8 +47,8 @@ fn all_ways_of_taking_exclude_each_other() {
                 work();
                 lock.release().unwrap();
             }
-            2 => while !lock.try_lock().unwrap().map(|_guard| work()).is_some() {},
-            3 => while !lock.lock_timeout(SHORT).unwrap().map(|_guard| work()).is_some() {},
+            2 => while lock.try_lock().unwrap().map(|_guard| work()).is_none() {},
+            3 => while lock.lock_timeout(SHORT).unwrap().map(|_guard| work()).is_none() {},
             _ => {
                 until("try_acquire", || lock.try_acquire().unwrap() || lock.acquire_timeout(SHORT).unwrap());
                 work();

@@ -1,0 +1,84 @@
+//! Processes that run your functions, and what they need to work together: Python's `multiprocessing` for Rust.
+//!
+//! ```no_run
+//! use mp::prelude::*;
+//!
+//! fn greet(out: Sender<String>, name: String) -> mp::Result<()> {
+//!     Ok(out.put(format!("hello {name}"))?)
+//! }
+//!
+//! #[mp::main]
+//! fn main() -> mp::Result<()> {
+//!     let (tx, rx) = queue::unbounded()?;
+//!     let child = Process::spawn(greet, (tx, "bob".to_owned()))?;
+//!     println!("{}", rx.get()?);                        // the child dies first? an error that says so, no hang
+//!     child.join()?;
+//!
+//!     let pool = Pool::new(4)?;
+//!     let squares: Vec<u64> = pool.map(|x: u64| x * x, 0..1000)?;
+//!     println!("{}", squares.iter().sum::<u64>());
+//!
+//!     let stock = Mutex::new(10_u32)?;                  // lives in memory that the processes share
+//!     *stock.lock()? -= 1;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Five promises
+//!
+//! 1. **Any process may die at any instruction.** It never hangs, corrupts or leaks anything for the others; who waits for it
+//!    gets an error that says who died.
+//! 2. **The kernel cleans up.** What the processes share is anonymous: it is gone when the last of them is.
+//! 3. **Handles are values.** A lock or a queue is `Clone + Send + Sync` and travels inside any message.
+//! 4. **No system call without contention.**
+//! 5. **Safe Rust.** What the outside world can cause is a typed error, never a panic.
+//!
+//! # Contents
+//!
+//! This crate re-exports and has nothing of its own. Each of the crates behind it is useful alone.
+//!
+//! | here | crate | what |
+//! |---|---|---|
+//! | [`process`]: [`Process`], [`init`], [`enable_in_tests!`] | `mp-process` | a function running in another process |
+//! | [`pool`]: [`Pool`] | `mp-pool` | many tasks over few processes |
+//! | [`mod@queue`]: [`Queue`], [`Sender`], [`Receiver`] | `mp-queue` | messages, many to many |
+//! | [`sync`]: [`Lock`], [`Mutex`] | `mp-sync` | exclusion |
+//! | [`session`] | `mp-session` | the memory under all of them |
+//! | [`Error`], [`Result`], [`Output`] | `mp-wire` | how things end |
+//! | [`macro@main`], [`derive(Output)`](derive@Output) | `mp-macros` | |
+//!
+//! # Features
+//!
+//! `json` and `cbor`: [`wire::Json`](mp_wire) and [`wire::Cbor`](mp_wire), for types that the default encoding cannot read back.
+
+#![forbid(unsafe_code)]
+
+pub use mp_macros::{Output, main};
+pub use mp_pool::Pool;
+pub use mp_process::{
+    Process, Run, StartMethod, active_children, cpu_count, current_process, enable_in_tests, init, parent_process,
+};
+pub use mp_queue::{Queue, Receiver, Sender};
+pub use mp_sync::{Lock, Mutex};
+pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};
+
+pub use mp_pool as pool;
+pub use mp_process as process;
+pub use mp_queue as queue;
+pub use mp_session as session;
+pub use mp_sync as sync;
+pub use mp_wire as wire;
+
+/// What most programs use: `use mp::prelude::*;`.
+///
+/// The error types are not in it: write `mp::Result` and `mp::Error`.
+pub mod prelude {
+    pub use crate::{Lock, Mutex, Pool, Process, Queue, Receiver, Sender, queue};
+}
+
+/// For the macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use mp_process::__private::init;
+    pub use mp_wire;
+}
