@@ -23,7 +23,8 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Resu
     let mut inner: ItemFn = syn::parse2(function)?;
     check(&inner)?;
     let home = home::of_init(told);
-    let (outside, inside) = std::mem::take(&mut inner.attrs).into_iter().partition::<Vec<_>, _>(stays_outside);
+    let (outside, inside) =
+        std::mem::take(&mut inner.attrs).into_iter().partition::<Vec<_>, _>(stays_outside);
     inner.attrs = inside;
     let visibility = std::mem::replace(&mut inner.vis, Visibility::Inherited);
     let name = &inner.sig.ident;
@@ -52,7 +53,8 @@ fn check(function: &ItemFn) -> syn::Result<()> {
     if let Some(asyncness) = &signature.asyncness
         && !function.attrs.iter().any(is_of_a_runtime)
     {
-        let message = "an `async fn main` needs a runtime: add its attribute, such as `#[tokio::main]`, below this one";
+        let message =
+            "an `async fn main` needs a runtime: add its attribute, such as `#[tokio::main]`, below this one";
         return Err(Error::new_spanned(asyncness, message));
     }
     Ok(())
@@ -86,7 +88,14 @@ mod tests {
                 main()
             }
         };
-        assert_eq!(expanded(quote!(pub fn main() -> Result<(), E> { work() })), expected.to_string());
+        assert_eq!(
+            expanded(quote!(
+                pub fn main() -> Result<(), E> {
+                    work()
+                }
+            )),
+            expected.to_string()
+        );
     }
 
     #[test]
@@ -114,10 +123,32 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said() {
-        assert!(expanded(quote!(fn start() {})).contains("belongs on `fn main`"));
-        assert!(expanded(quote!(fn main(n: u32) {})).contains("no arguments"));
-        assert!(expanded(quote!(#[allow(unused)] async fn main() {})).contains("needs a runtime"));
-        let wrong = expand(quote!(path = "sub"), quote!(fn main() {})).unwrap_err();
+        assert!(
+            expanded(quote!(
+                fn start() {}
+            ))
+            .contains("belongs on `fn main`")
+        );
+        assert!(
+            expanded(quote!(
+                fn main(n: u32) {}
+            ))
+            .contains("no arguments")
+        );
+        assert!(
+            expanded(quote!(
+                #[allow(unused)]
+                async fn main() {}
+            ))
+            .contains("needs a runtime")
+        );
+        let wrong = expand(
+            quote!(path = "sub"),
+            quote!(
+                fn main() {}
+            ),
+        )
+        .unwrap_err();
         assert!(wrong.to_string().contains("expected `crate"));
     }
 }

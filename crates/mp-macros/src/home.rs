@@ -19,7 +19,11 @@ impl Parse for Home {
         }
         input.parse::<Token![crate]>()?;
         input.parse::<Token![=]>()?;
-        let path = if input.peek(LitStr) { input.parse::<LitStr>()?.parse()? } else { input.call(Path::parse_mod_style)? };
+        let path = if input.peek(LitStr) {
+            input.parse::<LitStr>()?.parse()?
+        } else {
+            input.call(Path::parse_mod_style)?
+        };
         input.parse::<Option<Token![,]>>()?;
         if input.is_empty() { Ok(Home(Some(path))) } else { Err(input.error("nothing may follow the path")) }
     }

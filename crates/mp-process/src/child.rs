@@ -94,7 +94,7 @@ fn end_with_parent(session: &Session) -> Result<()> {
     let session = session.clone();
     std::thread::Builder::new()
         .name("mp-parent".into())
-        .stack_size(64 * 1024)
+        .stack_size(256 * 1024) // it may have to sweep
         .spawn(move || {
             if let Ok(true) = session.wait_for_parent(None) {
                 mp_sys::exit_now(ORPHANED);
@@ -139,7 +139,12 @@ fn serve(value: &str) -> Result<Life> {
     panics::install_hook();
     let mut request = [0_u8; REQUEST];
     loop {
-        let (length, streams) = channel.recv(&mut request).map_err(|e| Error::os("fork server: request", e))?;
+        let (length, streams) = match channel.recv(&mut request) {
+            Ok(received) => received,
+            // The parent went without reading our last answer: its end all the same.
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return Ok(Life::Served),
+            Err(e) => return Err(Error::os("fork server: request", e)),
+        };
         if length != REQUEST {
             return Ok(Life::Served);
         }
@@ -148,21 +153,24 @@ fn serve(value: &str) -> Result<Life> {
         // SAFETY: this process has one thread; nothing here starts another.
         match unsafe { mp_sys::fork_sibling() } {
             Ok(Forked::Child) => {
+                // In case the server does not live to say so. A parent that is gone needs no answer.
+                let _ = answer(&channel, mp_sys::current_pid(), 0, member);
                 drop(channel);
                 become_child(request[8] != 0, streams)?;
                 return Ok(Life::Child(prepared, mp_session::MemberId::from_bits(u64::from_le_bytes(member))));
             }
-            Ok(Forked::Parent(pid)) => answer(&channel, pid, 0),
-            Err(error) => answer(&channel, 0, error.raw_os_error().unwrap_or(-1)),
+            Ok(Forked::Parent(pid)) => answer(&channel, pid, 0, member),
+            Err(error) => answer(&channel, 0, error.raw_os_error().unwrap_or(-1), member),
         }
         .map_err(|e| Error::os("fork server: answer", e))?;
     }
 }
 
-fn answer(channel: &Channel, pid: u32, code: i32) -> std::io::Result<()> {
+fn answer(channel: &Channel, pid: u32, code: i32, member: [u8; 8]) -> std::io::Result<()> {
     let mut answer = [0_u8; ANSWER];
     answer[..4].copy_from_slice(&pid.to_le_bytes());
-    answer[4..].copy_from_slice(&code.to_le_bytes());
+    answer[4..8].copy_from_slice(&code.to_le_bytes());
+    answer[8..].copy_from_slice(&member);
     channel.send(&answer, &[])
 }
 

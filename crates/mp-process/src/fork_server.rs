@@ -5,11 +5,18 @@
 //! server clones itself in such a way that the child is *our* child (`CLONE_PARENT`): we reap it, signal it and learn
 //! its end, and the server's death takes nothing with it. The rest of what the child is to be lies in its place.
 //!
+//! The answer to a request is sent twice, by the server and by the child before it does anything else; the first counts,
+//! the other is skipped when the next answer is read. The child closes the channel only after it has answered. So the
+//! end of the channel says more than that the server is gone: there is no child either that we do not know of, and
+//! the same place can be asked for again.
+//!
 //! | death | who notices | what follows |
 //! |---|---|---|
 //! | the server, idle | the next start (the channel is closed) | a new server, the request is sent again |
 //! | the server, before it forked | the same | the place was not taken: the same |
-//! | the server, after it forked, before it answered | the same | if the child took the place its pid is there, and all is well; if not, the place is given up, so that it never will, and the start is tried again elsewhere |
+//! | the server, after it forked, before it answered | nobody yet | the child answers; the next start makes a new server |
+//! | the child, before it answered | us, reaping it | the server answers |
+//! | both, before either answered | the same start (the channel is closed) | a new server; what the killed child leaves is an entry in the process table, until we end |
 //! | us | the server (the channel is closed) | it exits |
 
 use std::ffi::OsString;
@@ -27,9 +34,9 @@ use crate::launch::{Order, start_error};
 /// The environment variable that makes a run of this program a fork server: its channel, and its ticket.
 pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
 
-/// Requests and answers: `member(8) | own streams(1)`, and `pid(4) | error code(4)`.
+/// Requests and answers: `member(8) | own streams(1)`, and `pid(4) | error code(4) | member(8)`.
 pub(crate) const REQUEST: usize = 9;
-pub(crate) const ANSWER: usize = 8;
+pub(crate) const ANSWER: usize = 16;
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -101,10 +108,6 @@ pub(crate) fn launch(place: &Place, order: Order) -> Result<StartedProcess> {
                     let _ = dead.process.signal(mp_sys::Signal::Kill);
                     dead.process.wait(None)?;
                 }
-                if place.has_arrived() {
-                    // SAFETY: it took the place, so it is the clone that was asked for, our child.
-                    return Ok(StartedProcess::new(unsafe { Child::from_pid(place.ident().pid) }));
-                }
                 if last_try {
                     return Err(Error::os("fork server: it ended twice in a row", error));
                 }
@@ -148,14 +151,17 @@ impl Server {
 
     fn request(&self, place: &Place, streams: &Option<[OsHandle; 3]>) -> std::result::Result<u32, Refusal> {
         let mut request = [0_u8; REQUEST];
-        request[..8].copy_from_slice(&place.id().to_bits().to_le_bytes());
+        let member = place.id().to_bits().to_le_bytes();
+        request[..8].copy_from_slice(&member);
         request[8] = u8::from(streams.is_some());
         let fds: Vec<BorrowedOsHandle<'_>> = streams.iter().flatten().map(mp_sys::borrow).collect();
         self.channel.send(&request, &fds).map_err(Refusal::Gone)?;
         let mut answer = [0_u8; ANSWER];
-        let (length, _) = self.channel.recv(&mut answer).map_err(Refusal::Gone)?;
-        if length != ANSWER {
-            return Err(Refusal::Gone(std::io::ErrorKind::UnexpectedEof.into()));
+        while answer[8..] != member {
+            let (length, _) = self.channel.recv(&mut answer).map_err(Refusal::Gone)?;
+            if length != ANSWER {
+                return Err(Refusal::Gone(std::io::ErrorKind::UnexpectedEof.into()));
+            }
         }
         let (pid, code) = answer.split_at(4);
         let number = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]);

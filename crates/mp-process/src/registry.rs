@@ -45,6 +45,11 @@ pub(crate) fn alive() -> Vec<Arc<Shared>> {
 
 /// Python's order: daemons are told to end, then everybody is waited for, daemons included.
 extern "C" fn finish() {
+    // In a child that somebody else's `fork` made: these are not its children, and the lock may be held by a thread that it
+    // does not have.
+    if mp_session::Session::existing().is_some_and(|s| !s.is_member()) {
+        return;
+    }
     loop {
         let children = std::mem::take(&mut *CHILDREN.lock());
         if children.is_empty() {

@@ -68,6 +68,8 @@ impl Tag {
 #[derive(Debug)]
 pub(crate) struct Magazines {
     member: u32,
+    /// The member's slot has one note for a span that is being cut, so one thread cuts at a time.
+    cutting: Mutex<()>,
     classes: [Mutex<Magazine>; CLASSES.len()],
 }
 
@@ -85,7 +87,7 @@ struct Magazine {
 
 impl Magazines {
     pub(crate) fn new(member: u32) -> Magazines {
-        Magazines { member, classes: Default::default() }
+        Magazines { member, cutting: Mutex::new(()), classes: Default::default() }
     }
 }
 
@@ -126,7 +128,7 @@ impl Ground {
                 }
             }
             note.store(0, Release);
-            self.refill(magazines.member, class, &mut magazine)?;
+            self.refill(magazines, class, &mut magazine)?;
         }
     }
 
@@ -167,7 +169,7 @@ impl Ground {
     /// new one. A search is paid for by what the last one found (a quarter of what it looked at, or more) or by the spans
     /// taken since, so its cost per block stays flat, and less than half of the owned blocks can be free without
     /// being found.
-    fn refill(&self, member: u32, class: usize, magazine: &mut Magazine) -> Result<()> {
+    fn refill(&self, magazines: &Magazines, class: usize, magazine: &mut Magazine) -> Result<()> {
         let grown = magazine.taken_since_search * 2 >= magazine.spans.len();
         if (magazine.search_pays || grown) && !magazine.spans.is_empty() {
             magazine.taken_since_search = 0;
@@ -182,9 +184,12 @@ impl Ground {
                 return Ok(());
             }
         }
-        let span = match self.adopt_span(member, class) {
+        let span = match self.adopt_span(magazines.member, class) {
             Some(span) => span,
-            None => self.new_small_span(member, class)?,
+            None => {
+                let _one = magazines.cutting.lock();
+                self.new_small_span(magazines.member, class)?
+            }
         };
         magazine.spans.push(span);
         magazine.taken_since_search += 1;

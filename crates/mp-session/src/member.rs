@@ -21,7 +21,8 @@
 //!    speaks for the process, or it dropped the lock on the member's byte of the liveness file;
 //! 2. the process table says so: no such pid, another start time, or a process that is exiting.
 //!
-//! Only the first: it is watched, again and again, and nothing is taken.
+//! Only the first: it is watched, again and again, and nothing is taken. Where the process table cannot be read (a
+//! process that has no descriptor left), the beacon and the lock together will do.
 //!
 //! In a region on the heap, where tests play several members in one process, a flag stands for both.
 
@@ -35,6 +36,7 @@ use crate::ground::Ground;
 use crate::ids::MemberId;
 use crate::session::Inner;
 use crate::slots::{MemberSlot, NO_PARENT, SlotState};
+use crate::thread;
 
 pub(crate) const FREE: u16 = 0;
 pub(crate) const RESERVED: u16 = 1;
@@ -44,6 +46,8 @@ pub(crate) const GONE: u16 = 4;
 
 /// The bits of [`MemberSlot::end`]: `code(32) | unused | how(8) | flags(8)`.
 pub(crate) mod end {
+    use std::sync::atomic::{AtomicU64, Ordering::*};
+
     use super::Departure;
 
     /// The process has left its result.
@@ -62,6 +66,11 @@ pub(crate) mod end {
             4 => Departure::Lost,
             _ => Departure::Unknown,
         }
+    }
+
+    /// Writes how it ended, and leaves the flags, which others may be raising meanwhile.
+    pub(crate) fn note(word: &AtomicU64, how: &Departure) {
+        let _ = word.fetch_update(AcqRel, Acquire, |flags| Some(with(flags, how)));
     }
 
     pub(crate) fn with(flags: u64, how: &Departure) -> u64 {
@@ -106,14 +115,14 @@ pub(crate) fn claim(ground: &Ground, status: u16, parent: Option<MemberId>, name
         if seen.status != FREE {
             continue;
         }
-        // A parent that dies right after this leaves a reserved slot that names nobody yet. So the parent is written
-        // before the slot is taken: the fields of a free slot belong to whoever comes next, and a claimant that loses
-        // writes them again elsewhere.
+        // A parent that dies right after this leaves a reserved slot whose fields are its last occupant's. So the state
+        // itself names the parent, whose sweeper writes the field for it.
         let taken = SlotState { partner: 0, status: RESERVED, ..seen };
+        // Before the slot is taken, or a claimant that dies in between leaves one that no scan comes to.
+        ground.header().members_used.fetch_max(index + 1, AcqRel);
         if !seen.swap(&slot.state, SlotState { partner: parent.map_or(0, |p| p.index as u16 + 1), ..taken }) {
             continue;
         }
-        ground.header().members_used.fetch_max(index + 1, AcqRel);
         slot.pid.store(0, Relaxed);
         slot.start_time.store(0, Relaxed);
         slot.beacon.store(0, Relaxed);
@@ -188,20 +197,21 @@ impl Inner {
         if pid == 0 {
             return false;
         }
-        let speaker = slot.beacon.load(Acquire);
-        let beacon_dark = speaker != 0
-            && mp_sys::Beacon::is_dead(self.ground.thread(speaker - 1).beacon.word.load(Acquire));
+        let speaker = self.speaker(index);
+        let beacon_dark = speaker.is_some_and(mp_sys::Beacon::is_dead);
+        let lock = || self.liveness.as_ref().map(|l| l.held_by_other(index));
         let dark = beacon_dark
-            || match self.liveness.as_ref().map(|l| l.held_by_other(index)) {
+            || match lock() {
                 Some(Ok(Some(held))) => !held,
                 // No such evidence here: the process table has to do, which knows start times.
-                _ => speaker == 0,
+                _ => speaker.is_none(),
             };
         dark && match mp_sys::process_state(pid, slot.start_time.load(Relaxed)) {
             Ok(ProcessState::Running) => false,
             Ok(ProcessState::Exiting | ProcessState::Gone) => true,
-            // Nobody can be asked: do not take anything from anybody.
-            Err(_) => false,
+            // The process table cannot be read, for want of a descriptor say. Beacon and lock are of different kinds,
+            // too, and asking for them takes none: both have to say so.
+            Err(_) => beacon_dark && matches!(lock(), Some(Ok(Some(false)))),
         }
     }
 
@@ -214,9 +224,17 @@ impl Inner {
         if slot.end.load(Acquire) & end::ABANDONED != 0 {
             return true;
         }
-        match slot.beacon.load(Acquire) {
-            0 => self.ground.region.is_shared() && slot.pid.load(Relaxed) != 0,
-            speaker => mp_sys::Beacon::is_dead(self.ground.thread(speaker - 1).beacon.word.load(Acquire)),
+        match self.speaker(index) {
+            None => self.ground.region.is_shared() && slot.pid.load(Relaxed) != 0,
+            Some(word) => mp_sys::Beacon::is_dead(word),
         }
+    }
+
+    /// The beacon that speaks for the member. `None` when none does: the thread that did has left, or its slot was freed
+    /// by a sweeper that then died; the slot may be another process's by now, whose life says nothing about this one.
+    pub(crate) fn speaker(&self, index: u32) -> Option<u32> {
+        let thread = self.ground.member(index).beacon.load(Acquire).checked_sub(1)?;
+        let word = self.ground.thread(thread).beacon.word.load(Acquire);
+        (thread::member_of(&self.ground, thread) == Some(index) && word != 0).then_some(word)
     }
 }

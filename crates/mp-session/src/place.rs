@@ -231,8 +231,7 @@ impl Place {
         let me = self.session.me()?;
         let Some(state) = self.state() else { return Ok(()) };
         let slot = self.slot();
-        let flags = slot.end.load(Acquire);
-        slot.end.store(end::with(flags, how), Release);
+        end::note(&slot.end, how);
         match state.status {
             RESERVED => {
                 sweep::give_up_place(&self.session.0, &me, self.id);
@@ -254,6 +253,7 @@ impl Place {
             // Said first: a sweeper that comes after it frees the place, one that came before it left `GONE` for us.
             self.slot().end.fetch_or(end::DETACHED, SeqCst);
         }
+        let _guard = self.session.0.sweeping.lock();
         if let Some(state) = self.state() {
             self.session.0.children.remove(self.id.index);
             self.session.0.release_gone(&me, self.id.index, state);

@@ -98,6 +98,15 @@ pub(crate) fn change<'a>(
     }
 }
 
+/// Confirms the last change of a word that is about to be written anew, for another object.
+pub(crate) fn confirm_last<'a>(word: &AtomicU64, done_of: impl Fn(u32) -> Option<&'a AtomicU32>) {
+    if let Some(last) = tag(word.load(Acquire))
+        && let Some(done) = done_of(last.thread)
+    {
+        confirm(done, last.sequence);
+    }
+}
+
 /// Raises a `done` word to at least `sequence`.
 pub(crate) fn confirm(done: &AtomicU32, sequence: u32) {
     let mut seen = done.load(Acquire);

@@ -302,12 +302,16 @@ impl Session {
     }
 
     /// Wakes who waits longest at the word; costs one load when nobody does.
+    ///
+    /// What the waiter waits for must have been done by a sequentially consistent read-modify-write, or be followed by
+    /// `fence(SeqCst)`: a plain store could become visible after the look at the word, and a waiter that comes in
+    /// between would sleep on.
     #[inline]
     pub fn wake_one(&self, word: &AtomicU64) -> bool {
         crate::wait::has_waiters(word) && self.0.wake_one(word)
     }
 
-    /// Wakes all who wait at the word.
+    /// Wakes all who wait at the word; the same holds as for [`Session::wake_one`].
     #[inline]
     pub fn wake_all(&self, word: &AtomicU64) {
         if crate::wait::has_waiters(word) {
@@ -456,6 +460,12 @@ fn make_region() -> Result<(MemoryObject, Region)> {
         let made = MemoryObject::create(size).and_then(|m| Ok((m.map(size as usize)?, m)));
         match made {
             Ok((mapping, memory)) => return Ok((memory, Region::mapped(mapping)?)),
+            Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => {
+                last = Some(Error::LimitReached {
+                    limit: "address space of this process (RLIMIT_AS), or memory".into(),
+                    detail: format!("a session of {} MiB does not fit; {SIZE_VAR} asks for a smaller one: {e}", size >> 20),
+                });
+            }
             Err(e) => last = Some(Error::os(format!("session memory of {} MiB", size >> 20), e)),
         }
     }

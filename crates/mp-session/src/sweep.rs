@@ -5,15 +5,16 @@
 //! steps again. Each step can be done any number of times:
 //!
 //! 1. every thread of the victim: its intent is settled, its stack of destructions worked off, a wake-up that it took
-//!    with it handed on;
+//!    with it handed on; then whatever it was sweeping itself is taken over;
 //! 2. the arguments that it did not take are released;
 //! 3. its ledger: every reference is released, its chunks freed;
 //! 4. its spans and chunks become anybody's;
 //! 5. its children: those that never came and those that nobody will ask about any more are cleared away;
-//! 6. its threads' slots are freed, and its own: `GONE`, with the result kept, if its parent lives, else `FREE`;
+//! 6. its threads' slots are freed, and its own: `GONE`, with the result kept, and at once `FREE` if no parent lives that
+//!    will ask for it;
 //! 7. everybody who sleeps is made to look around.
 
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{Ordering::*, fence};
 
 use mp_wire::Departure;
 
@@ -80,33 +81,49 @@ impl Inner {
                     if others.status == LIVE && !self.is_dead(other) {
                         return false; // being done; we are rung when it is
                     }
-                    // What the sweeper was in the middle of has to be settled before its work is taken over.
-                    self.sweep(me, other, others.generation, &Departure::Unknown);
-                    seen.swap(&slot.state, SlotState { partner: sweeper, ..seen });
+                    if matches!(others.status, LIVE | SWEEPING) {
+                        // What the sweeper was in the middle of has to be settled before its work is taken over; the
+                        // sweep of the sweeper does both. If it changed nothing, somebody else is at it.
+                        self.sweep(me, other, others.generation, &Departure::Unknown);
+                        if SlotState::load(&slot.state) == seen {
+                            return false;
+                        }
+                    } else {
+                        seen.swap(&slot.state, SlotState { partner: sweeper, ..seen });
+                    }
                 }
                 _ => return false,
             }
         }
-        let was = slot.end.load(Acquire);
-        if was >> 8 == 0 {
-            slot.end.store(end::with(was, departure), Release);
+        if slot.end.load(Acquire) >> 8 == 0 {
+            end::note(&slot.end, departure);
         }
         self.clear(me, index, departure);
-        let orphan = was & end::DETACHED != 0 || !self.parent_lives(slot);
-        let status = if orphan { FREE } else { GONE };
-        if orphan {
-            self.empty(me, &slot.result);
-        }
-        let next = SlotState {
-            generation: if orphan { generation.wrapping_add(1) } else { generation },
-            partner: 0,
-            status,
-        };
         slot.beacon.store(0, Release);
         self.ground.header().deaths.fetch_add(1, AcqRel);
-        slot.state.store(next.pack(), Release);
+        let gone = SlotState { generation, partner: 0, status: GONE };
+        slot.state.store(gone.pack(), SeqCst);
+        // *asked-no-more*: a parent that gives the child up says so and then looks for `GONE`, one that dies is found dead
+        // before its sweeper looks for `GONE`. We say `GONE` and then look for either: one of us sees the other.
+        fence(SeqCst);
+        if slot.end.load(SeqCst) & end::DETACHED != 0 || !self.parent_lives(slot) {
+            self.release_gone(me, index, gone);
+        }
         self.ring_everybody();
         true
+    }
+
+    /// Takes over what a dead sweeper was sweeping, which must have been settled itself by now. Before its slot is freed:
+    /// *sweeper's-namesake*: the next occupant of the slot lives, and nobody would ever again take its victims over.
+    fn take_over_from(&self, me: &Me<'_>, sweeper: u32) {
+        for index in (0..self.ground.members_used()).filter(|i| *i != sweeper) {
+            let slot = self.ground.member(index);
+            let seen = SlotState::load(&slot.state);
+            let mine = SlotState { partner: self.member.index as u16 + 1, ..seen };
+            if seen.status == SWEEPING && u32::from(seen.partner) == sweeper + 1 && seen.swap(&slot.state, mine) {
+                self.sweep(me, index, seen.generation, &self.departure_of(index));
+            }
+        }
     }
 
     /// Steps 1 to 5, and the threads' slots.
@@ -121,6 +138,7 @@ impl Inner {
         for t in &threads {
             wait::settle(self, *t);
         }
+        self.take_over_from(me, index);
         self.empty(me, &slot.arguments);
         for (record, owned) in ledger::records(ground, index) {
             self.note_departure(owned, slot, departure);
@@ -155,6 +173,11 @@ impl Inner {
             if !reserved_by && (slot.parent.load(Relaxed) == NO_PARENT || child_of.index != parent) {
                 continue;
             }
+            if reserved_by {
+                // It may have died before it wrote this.
+                let parent = MemberId { index: parent, generation: SlotState::load(&self.ground.member(parent).state).generation };
+                slot.parent.store(parent.to_bits(), Relaxed);
+            }
             match seen.status {
                 // Not there yet, or never: if it comes all the same it finds its place taken and goes.
                 RESERVED => {
@@ -168,15 +191,17 @@ impl Inner {
         }
     }
 
-    /// Frees the slot of a member that nobody will ask about.
+    /// Frees the slot of a member that nobody will ask about. Passes through `SWEEPING`, so that one process alone empties
+    /// the result, and its death in between is found. Under the lock of sweeps.
     pub(crate) fn release_gone(&self, me: &Me<'_>, index: u32, seen: SlotState) {
         let slot = self.ground.member(index);
-        if seen.status != GONE {
+        let mine = SlotState { partner: self.member.index as u16 + 1, status: SWEEPING, ..seen };
+        if seen.status != GONE || !seen.swap(&slot.state, mine) {
             return;
         }
         self.empty(me, &slot.result);
         let free = SlotState { generation: seen.generation.wrapping_add(1), partner: 0, status: FREE };
-        seen.swap(&slot.state, free);
+        slot.state.store(free.pack(), Release);
     }
 
     fn parent_lives(&self, slot: &MemberSlot) -> bool {
@@ -196,7 +221,14 @@ impl Inner {
             let seen = cell.state();
             match seen.status {
                 Status::Full => {
-                    if let Some(claim) = Claim::take(ground, me.index, cell, seen, 0) {
+                    if let Ok(record) = self.book.take(ground, &self.magazines) {
+                        let owned = Claim::take(ground, me.index, cell, seen, record).and_then(|c| c.empty_into(record));
+                        if let Some(owned) = owned {
+                            me.release(owned, record);
+                        }
+                        self.book.give(record);
+                    } else if let Some(claim) = Claim::take(ground, me.index, cell, seen, 0) {
+                        // Memory is out, and so it is done in place.
                         if let Some(owned) = Owned::unpack(claim.value()) {
                             // The release has an intent of its own; until it is through, the cell stays taken by us,
                             // and a sweeper of ours puts it back to full with or without its reference.

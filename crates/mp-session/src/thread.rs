@@ -9,7 +9,7 @@
 
 use std::cell::{Cell as StdCell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{Ordering::*, fence};
 
 use mp_wire::{Error, Result};
 
@@ -110,10 +110,11 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
             continue;
         }
         let taken = SlotState { partner: member.index as u16 + 1, status: USED, ..seen };
+        // Before the slot is taken, so that no death leaves one that no scan comes to.
+        ground.header().threads_used.fetch_max(index + 1, AcqRel);
         if !seen.swap(&slot.state, taken) {
             continue;
         }
-        ground.header().threads_used.fetch_max(index + 1, AcqRel);
         slot.bell.store(0, Relaxed);
         slot.wait.store(slot.wait.load(Relaxed) & !0xFF, Relaxed);
         // SAFETY: the slot is ours until we free it, the region stays mapped as long as the registration holds `inner`,
@@ -145,14 +146,14 @@ impl Drop for Registration {
         }
         let ground = &self.inner.ground;
         let slot = ground.thread(self.index);
-        let beacon = &ground.member(self.inner.member.index).beacon;
         if self.linked {
-            if beacon.load(Acquire) == self.index + 1 {
-                let heir = heir(ground, self.inner.member.index, self.index);
-                let _ = beacon.compare_exchange(self.index + 1, heir, AcqRel, Relaxed);
-            }
+            hand_over(ground, self.inner.member.index, self.index);
             // SAFETY: linked by this thread in `register`, and not unlinked since.
             unsafe { mp_sys::beacon_unlink(&slot.beacon) };
+            // *heir-leaves-too*: a thread that left at the same time may have made us its heir before our beacon was
+            // out; it looks at the beacon after that, and we look here after the beacon: one of us sees the other.
+            fence(SeqCst);
+            hand_over(ground, self.inner.member.index, self.index);
         }
         if OWNING.get() > 0 {
             // A guard was leaked, and what it guards may be in use in another thread: the name stays taken, so what it
@@ -160,6 +161,23 @@ impl Drop for Registration {
             return;
         }
         free(ground, self.index, self.generation);
+    }
+}
+
+/// If this thread speaks for the process, another does from now on, or none.
+fn hand_over(ground: &Ground, member: u32, index: u32) {
+    let beacon = &ground.member(member).beacon;
+    let mut speaker = index + 1;
+    while beacon.load(SeqCst) == speaker {
+        let heir = heir(ground, member, speaker - 1);
+        if beacon.compare_exchange(speaker, heir, SeqCst, SeqCst).is_err() || heir == 0 {
+            return;
+        }
+        fence(SeqCst);
+        if ground.thread(heir - 1).beacon.word.load(SeqCst) != 0 {
+            return;
+        }
+        speaker = heir; // gone meanwhile
     }
 }
 

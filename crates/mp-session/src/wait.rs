@@ -28,6 +28,10 @@
 //! wakes one of its watchers; that one looks who died, sweeps ([`crate::sweep`]), and rings everybody. A thread that
 //! was `WOKEN` and died before it could act had taken a wake-up with it: its sweeper hands it on.
 //!
+//! *news-swallowed*: the kernel wakes one watcher, and that one is stopped (SIGSTOP), or killed as well, before it could pass
+//! the news on. So no sleep with watches lasts longer than `BACKSTOP` without a look at the beacons, which costs a
+//! microsecond.
+//!
 //! # Interleavings with names
 //!
 //! *wake-before-sleep*: the waker comes after the waiter entered the word and before it slept: the bell is 1, the waiter
@@ -35,7 +39,7 @@
 //! entering, and both sides use sequentially consistent operations, so one of the two sees the other.
 //! *woken-but-served*: the waiter found what it wanted after a waker had already chosen it: it passes the wake-up on.
 
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicU64, Ordering::*, fence};
 use std::time::{Duration, Instant};
 
 use mp_wire::Result;
@@ -63,6 +67,8 @@ const MORE: u64 = 1 << 63;
 const WATCHED: usize = 31;
 /// How long a sleep goes on without looking around itself, where watching cannot be complete.
 const SLICE: Duration = Duration::from_millis(50);
+/// The same where it is complete: for *news-swallowed*.
+const BACKSTOP: Duration = Duration::from_millis(80);
 /// The same while somebody seems to be dying and the evidence is not complete.
 const SUSPICION: Duration = Duration::from_millis(1);
 
@@ -157,6 +163,8 @@ impl Inner {
 
     /// Makes every sleeper look around: after a death.
     pub(crate) fn ring_everybody(&self) {
+        // What there is to see was written before; who begins to wait now sees it, or is seen here.
+        fence(SeqCst);
         for t in 0..self.ground.threads_used() {
             if self.ground.thread(t).wait.load(SeqCst) & 0xFF != IDLE {
                 self.ring(t);
@@ -299,8 +307,9 @@ impl Me<'_> {
             if slot.bell.compare_exchange(QUIET, ASLEEP, AcqRel, Acquire).is_ok() {
                 self.park(deadline, owner());
             }
-            slot.bell.store(QUIET, Release);
-            // The bell is quiet before we look: a waker that comes now finds us awake and rings for the next time.
+            // The bell is quiet before we look: a waker that comes now finds us awake and rings for the next time. By a
+            // swap: a plain store could take effect after the look, and wipe out the ring of a waker in between.
+            slot.bell.swap(QUIET, SeqCst);
             let seen = slot.wait.load(SeqCst);
             if seen & 0xFF == WOKEN {
                 slot.wait.store(seen & !0xFF | IDLE, SeqCst);
@@ -328,7 +337,8 @@ impl Me<'_> {
         let slice = match (watched.suspicion, watched.complete) {
             (true, _) => Some(SUSPICION),
             (false, false) => Some(SLICE),
-            (false, true) => None,
+            (false, true) if watched.threads.is_empty() && watched.processes.is_empty() => None,
+            (false, true) => Some(BACKSTOP),
         };
         let until = slice.map(|s| Instant::now() + s).into_iter().chain(deadline).min();
         let watches: Vec<mp_sys::Watch<'_>> = watched
@@ -391,7 +401,8 @@ impl Watched {
             if !me.inner.is_live(m) {
                 continue;
             }
-            let speaker = ground.member(m).beacon.load(Acquire);
+            let speaks = me.inner.speaker(m).is_some();
+            let speaker = if speaks { ground.member(m).beacon.load(Acquire) } else { 0 };
             if self.threads.len() + self.processes.len() >= WATCHED {
                 self.complete = false;
                 // Not watched, but seen if it is dead already.

@@ -23,7 +23,13 @@ pub(crate) struct Contender<'a> {
 
 impl<'a> Contender<'a> {
     pub(crate) fn new(lock: &'a RawLock, holder: Word) -> Contender<'a> {
-        Contender { lock, holder, seen: RefCell::default(), sleeps: Cell::new(0), is_hungry: Cell::new(false) }
+        Contender {
+            lock,
+            holder,
+            seen: RefCell::default(),
+            sleeps: Cell::new(0),
+            is_hungry: Cell::new(false),
+        }
     }
 
     pub(crate) fn take(&self, patience: Patience) -> Result<Option<Taken>> {
@@ -34,7 +40,9 @@ impl<'a> Contender<'a> {
         };
         if self.lock.look().owner() == Some(self.holder.thread()) {
             // Only we could end this wait.
-            return Err(Error::InvalidArgument { detail: format!("{}: this thread holds it already", self.kind()) });
+            return Err(Error::InvalidArgument {
+                detail: format!("{}: this thread holds it already", self.kind()),
+            });
         }
         self.wait_on_porch(deadline)?;
         let watch = || self.before_sleep();
@@ -52,7 +60,9 @@ impl<'a> Contender<'a> {
     /// Without waiting; where the kernel does not mark the dead, they are looked for.
     fn try_take(&self) -> Result<Option<Taken>> {
         match self.attempt()? {
-            None if self.lock.look().owner().is_some() && self.lock.session().notice_deaths()? => self.attempt(),
+            None if self.lock.look().owner().is_some() && self.lock.session().notice_deaths()? => {
+                self.attempt()
+            }
             taken => Ok(taken),
         }
     }
@@ -118,7 +128,8 @@ impl<'a> Contender<'a> {
     /// The process of a thread whose slot has been cleared: from our memory, or from the object, which knows who of its
     /// holders died last.
     fn remembered(&self, owner: ThreadId) -> Option<Ident> {
-        let seen = self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
+        let seen =
+            self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
         seen.or_else(|| self.lock.object().departed().map(|(who, _)| who))
     }
 

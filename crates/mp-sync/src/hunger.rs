@@ -41,10 +41,15 @@ impl Contender<'_> {
         while lock.look().is_hungry() {
             let until = Instant::now() + PORCH;
             let starving = || ThreadId::from_bits(lock.starving().load(SeqCst));
-            let admitted = lock.session().wait(lock.porch(), Some(deadline.map_or(until, |d| d.min(until))), &starving, || {
-                let open = !lock.look().is_hungry() || lock.session().is_gone(starving());
-                Ok(open.then_some(()))
-            })?;
+            let admitted = lock.session().wait(
+                lock.porch(),
+                Some(deadline.map_or(until, |d| d.min(until))),
+                &starving,
+                || {
+                    let open = !lock.look().is_hungry() || lock.session().is_gone(starving());
+                    Ok(open.then_some(()))
+                },
+            )?;
             if deadline.is_some_and(|d| Instant::now() >= d) {
                 return Ok(()); // one attempt is still due
             }

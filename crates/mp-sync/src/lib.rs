@@ -80,6 +80,10 @@
 //! The same everywhere. Where the kernel does not tell of deaths (Windows), sleepers look for them, some twenty milliseconds
 //! apart.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod contended;
 mod guard;
 mod hunger;

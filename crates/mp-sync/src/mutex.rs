@@ -27,6 +27,12 @@ use crate::{LockError, MutexGuard, OwnerDied};
 ///
 /// A panic is no death: a guard that is dropped by unwinding releases the mutex as any other.
 ///
+/// # Leaking a guard
+///
+/// A guard that is leaked (`mem::forget`, `Box::leak`) owns the mutex until its thread ends; then the next one is told as of a
+/// death. A reference into a leaked guard must not be used after that: nothing but this sentence stops a thread
+/// from passing one on to another before it ends.
+///
 /// # Fairness
 ///
 /// As [`Lock`](crate::Lock).
@@ -158,11 +164,17 @@ impl<T: Plain> Mutex<T> {
     }
 
     #[cold]
-    fn lock_slow(&self, me: ThreadId, patience: Patience) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
+    fn lock_slow(
+        &self,
+        me: ThreadId,
+        patience: Patience,
+    ) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
         match self.raw.take(Word::owned_by(me), patience)? {
             None => Ok(None),
             Some(Taken::Clean) => Ok(Some(MutexGuard::new(self, me))),
-            Some(Taken::Left(who)) => Err(LockError::OwnerDied(OwnerDied::new(MutexGuard::new(self, me), who))),
+            Some(Taken::Left(who)) => {
+                Err(LockError::OwnerDied(OwnerDied::new(MutexGuard::new(self, me), who)))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The lock itself, without what it guards. The protocol is told at the top of the crate.
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::{Duration, Instant};
 
@@ -48,9 +49,20 @@ pub(crate) enum Taken {
 #[derive(Clone)]
 pub(crate) struct RawLock {
     object: Object,
+    /// The object's session, its word 0 and its first wait word: by way of the object it takes four loads to find them, which
+    /// is as much time as a whole lock and unlock should take.
+    session: Session,
+    word: NonNull<AtomicU64>,
+    waiters: NonNull<AtomicU64>,
     /// Whether there is a value that a death leaves inconsistent.
     guards_value: bool,
 }
+
+// SAFETY: the pointers are to atomics in session memory, which any thread may use, and which stays mapped as long as the
+// object.
+unsafe impl Send for RawLock {}
+// SAFETY: as above.
+unsafe impl Sync for RawLock {}
 
 impl RawLock {
     /// Makes the object for a lock.
@@ -58,14 +70,16 @@ impl RawLock {
         session: &Session,
         plan: Blueprint,
         guards_value: bool,
-        init: impl FnOnce(Option<std::ptr::NonNull<u8>>),
+        init: impl FnOnce(Option<NonNull<u8>>),
     ) -> Result<RawLock> {
-        Ok(RawLock { object: Object::create(session, plan, |_, bytes| init(bytes))?, guards_value })
+        Ok(RawLock::of(Object::create(session, plan, |_, bytes| init(bytes))?, guards_value))
     }
 
     /// The lock in an object that is known to hold one.
     pub(crate) fn of(object: Object, guards_value: bool) -> RawLock {
-        RawLock { object, guards_value }
+        let words = object.words();
+        let (word, waiters) = (NonNull::from(words.word(0)), NonNull::from(words.waiters(Role::First)));
+        RawLock { session: object.session().clone(), word, waiters, object, guards_value }
     }
 
     #[inline]
@@ -75,12 +89,13 @@ impl RawLock {
 
     #[inline]
     pub(crate) fn session(&self) -> &Session {
-        self.object.session()
+        &self.session
     }
 
     #[inline]
     pub(crate) fn word(&self) -> &AtomicU64 {
-        self.object.words().word(0)
+        // SAFETY: taken from a reference to this very word; the object keeps it where it is.
+        unsafe { self.word.as_ref() }
     }
 
     pub(crate) fn victim(&self) -> &AtomicU64 {
@@ -93,7 +108,8 @@ impl RawLock {
 
     #[inline]
     pub(crate) fn waiters(&self) -> &AtomicU64 {
-        self.object.words().waiters(Role::First)
+        // SAFETY: as in `word`.
+        unsafe { self.waiters.as_ref() }
     }
 
     pub(crate) fn porch(&self) -> &AtomicU64 {
@@ -148,7 +164,9 @@ impl RawLock {
                 return Err(Error::InvalidArgument { detail: "released a lock that nobody holds".into() });
             }
             if !seen.is_anonymous() {
-                return Err(Error::InvalidArgument { detail: "released a lock that is held by a guard".into() });
+                return Err(Error::InvalidArgument {
+                    detail: "released a lock that is held by a guard".into(),
+                });
             }
             match self.word().compare_exchange(seen.0, seen.released().0, SeqCst, Acquire) {
                 Ok(_) => break,

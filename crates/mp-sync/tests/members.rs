@@ -35,7 +35,9 @@ fn a_handle_is_not_taken_for_another_one() {
     let (a, b) = two_members();
     let lock = Lock::new_in(&a).unwrap();
     let mut bytes = Vec::new();
-    let decode = |bytes: &[u8], encoded: mp_wire::Encoded| mp_wire::decode::<Mutex<u32>>(encoded.codec, bytes, encoded.exports);
+    let decode = |bytes: &[u8], encoded: mp_wire::Encoded| {
+        mp_wire::decode::<Mutex<u32>>(encoded.codec, bytes, encoded.exports)
+    };
     let encoded = mp_wire::encode(&lock, &mut bytes).unwrap();
     assert!(matches!(decode(&bytes, encoded), Err(Error::WrongKind { .. })));
     bytes.clear();

@@ -76,7 +76,9 @@ fn a_killed_holder_s_lock_goes_to_the_next_within_a_moment() {
         until("the holder's lock", || board.get(0) == 1);
         assert!(mutex.try_lock().unwrap().is_none());
         let waiting: Vec<Actor> = (0..sleepers)
-            .map(|i| Actor::start("actor", &format!("sleeper-{i}"), &(Part::Wait, mutex.clone(), board.clone())))
+            .map(|i| {
+                Actor::start("actor", &format!("sleeper-{i}"), &(Part::Wait, mutex.clone(), board.clone()))
+            })
             .collect();
         until("the sleepers", || board.get(1) == sleepers);
         thread::sleep(Duration::from_millis(50)); // now they do sleep
@@ -98,7 +100,11 @@ fn a_killed_holder_s_lock_goes_to_the_next_within_a_moment() {
                 assert!(actor.wait().success());
             }
             let took = Duration::from_nanos(board.get(4) - killed);
-            assert_eq!((board.get(2), board.get(3)), (1, sleepers - 1), "one is told, the others come after the repair");
+            assert_eq!(
+                (board.get(2), board.get(3)),
+                (1, sleepers - 1),
+                "one is told, the others come after the repair"
+            );
             assert!(took < PROMPT * 2, "the last of {sleepers} had it after {took:?}");
             assert_eq!(*mutex.lock().unwrap(), [1, 1]);
         }
@@ -125,7 +131,9 @@ fn a_waiter_s_death_takes_nothing_along() {
 #[test]
 fn sums_stay_right_while_processes_are_killed() {
     let (mutex, board) = (Pair::new([0, 0]).unwrap(), Board::new());
-    let start = |i: u32, times| Actor::start("actor", &format!("adder-{i}"), &(Part::Add(times), mutex.clone(), board.clone()));
+    let start = |i: u32, times| {
+        Actor::start("actor", &format!("adder-{i}"), &(Part::Add(times), mutex.clone(), board.clone()))
+    };
     let mut steady = start(0, 300_000);
     let mut deaths = 0;
     for i in 1..=10 {
