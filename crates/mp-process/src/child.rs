@@ -151,7 +151,7 @@ fn serve(value: &str) -> Result<Life> {
         let mut member = [0_u8; 8];
         member.copy_from_slice(&request[..8]);
         // SAFETY: this process has one thread; nothing here starts another.
-        match unsafe { mp_sys::fork_sibling() } {
+        let answered = match unsafe { mp_sys::fork_sibling() } {
             Ok(Forked::Child) => {
                 // In case the server does not live to say so. A parent that is gone needs no answer.
                 let _ = answer(&channel, mp_sys::current_pid(), 0, member);
@@ -161,8 +161,12 @@ fn serve(value: &str) -> Result<Life> {
             }
             Ok(Forked::Parent(pid)) => answer(&channel, pid, 0, member),
             Err(error) => answer(&channel, 0, error.raw_os_error().unwrap_or(-1), member),
+        };
+        match answered {
+            // The parent is gone.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Life::Served),
+            answered => answered.map_err(|e| Error::os("fork server: answer", e))?,
         }
-        .map_err(|e| Error::os("fork server: answer", e))?;
     }
 }
 

@@ -52,7 +52,11 @@ fn start(work: &Work) -> mp_queue::Result<(Child, Place)> {
 }
 
 /// Gets for a while, counting.
-fn measure<T: Serialize + DeserializeOwned + 'static>(from: &Receiver<T>, time: Duration, batch: bool) -> mp_queue::Result<f64> {
+fn measure<T: Serialize + DeserializeOwned + 'static>(
+    from: &Receiver<T>,
+    time: Duration,
+    batch: bool,
+) -> mp_queue::Result<f64> {
     for _ in 0..1000 {
         from.get()?;
     }
@@ -137,6 +141,10 @@ fn main() -> mp_queue::Result<()> {
         q.put(i)?;
         q.get()?;
     }
-    println!("{:<40} {:>8.1} ns", "8 B, put and get in one thread", begin.elapsed().as_secs_f64() * 1e9 / alone as f64);
+    println!(
+        "{:<40} {:>8.1} ns",
+        "8 B, put and get in one thread",
+        begin.elapsed().as_secs_f64() * 1e9 / alone as f64
+    );
     Ok(())
 }

@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::*, fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mp_session::{Blueprint, Kind, Object, Role, Session, Shape, ThreadId};
 use mp_wire::{Error, Result};
@@ -41,6 +41,23 @@ pub(crate) struct Channel {
     capacity: Option<usize>,
 }
 
+/// How long to wait. The clock is read only by who has to.
+#[derive(Clone, Copy)]
+pub(crate) enum Deadline {
+    Never,
+    In(Duration),
+}
+
+impl Deadline {
+    fn instant(self) -> Option<Instant> {
+        match self {
+            Deadline::Never => None,
+            // A time beyond what the clock can tell is for ever.
+            Deadline::In(time) => Instant::now().checked_add(time),
+        }
+    }
+}
+
 /// How an attempt to put went.
 enum Placed {
     Yes,
@@ -51,7 +68,11 @@ enum Placed {
 
 impl Channel {
     /// Makes a queue: the senders' and the receivers' role.
-    pub(crate) fn make(session: &Session, fingerprint: u64, capacity: Option<usize>) -> Result<(Channel, Channel)> {
+    pub(crate) fn make(
+        session: &Session,
+        fingerprint: u64,
+        capacity: Option<usize>,
+    ) -> Result<(Channel, Channel)> {
         if capacity == Some(0) {
             return Err(Error::InvalidArgument {
                 detail: "a bounded queue needs room for one message at least (Queue::new() makes an unbounded one)"
@@ -207,7 +228,7 @@ impl Channel {
                 Placed::Yes => return Ok(true),
                 Placed::Full if !swept => return Ok(false),
                 // Few steps, and not ours to report as full; if that thread was stopped just there it is.
-                Placed::Growing(_) if !swept => return self.wait_put(parcel, Some(Instant::now() + GROWING)),
+                Placed::Growing(_) if !swept => return self.wait_put(parcel, Deadline::In(GROWING)),
                 Placed::Full | Placed::Growing(_) => {}
             }
         }
@@ -215,7 +236,8 @@ impl Channel {
 
     /// Waits for room. `false`: the deadline came first.
     #[cold]
-    pub(crate) fn wait_put(&self, parcel: &Parcel, deadline: Option<Instant>) -> Result<bool> {
+    pub(crate) fn wait_put(&self, parcel: &Parcel, deadline: Deadline) -> Result<bool> {
+        let deadline = deadline.instant();
         let word = self.object.words().waiters(Role::First);
         let grower = Cell::new(ThreadId::NONE);
         let done = self.session().wait(word, deadline, &|| grower.get(), || {
@@ -232,17 +254,17 @@ impl Channel {
         Ok(done.is_some())
     }
 
-    /// `None`: nothing is there to be taken now.
+    /// Takes into `parcel`. `false`: nothing is there to be taken now.
     #[inline]
-    pub(crate) fn take(&self) -> Result<Option<Parcel>> {
+    pub(crate) fn take(&self, parcel: &mut Parcel) -> Result<bool> {
         let senders = self.object.holders(Role::First);
         let (mut at, mut ring) = self.rings.head()?;
         let mut all_done = true;
         loop {
-            match ring.take()? {
-                Found::Parcel(parcel) => return Ok(Some(parcel)),
+            match ring.take(parcel)? {
+                Found::Parcel => return Ok(true),
                 Found::Empty if senders == 0 => return Err(self.disconnected()),
-                Found::Empty | Found::Busy => return Ok(None),
+                Found::Empty | Found::Busy => return Ok(false),
                 Found::Moved { done } => {
                     all_done &= done;
                     (at, ring) = self.rings.after(at)?.ok_or_else(closed)?;
@@ -256,40 +278,36 @@ impl Channel {
 
     /// Takes without waiting, nor telling anybody.
     #[inline]
-    pub(crate) fn try_take(&self) -> Result<Option<Parcel>> {
-        match self.take()? {
-            None => self.try_take_again(),
-            some => Ok(some),
-        }
+    pub(crate) fn try_take(&self, parcel: &mut Parcel) -> Result<bool> {
+        Ok(self.take(parcel)? || self.try_take_again(parcel)?)
     }
 
     /// Somebody may have died, in the middle of a put, or as the last sender.
     #[cold]
-    fn try_take_again(&self) -> Result<Option<Parcel>> {
+    fn try_take_again(&self, parcel: &mut Parcel) -> Result<bool> {
         while self.session().notice_deaths()? {
-            if let Some(parcel) = self.take()? {
-                return Ok(Some(parcel));
+            if self.take(parcel)? {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
-    /// Takes at once or waits. `None`: the deadline came first.
+    /// Takes at once or waits. `false`: the deadline came first.
     #[inline]
-    pub(crate) fn wait_take(&self, deadline: Option<Instant>) -> Result<Option<Parcel>> {
-        match self.take()? {
-            None => self.sleep_take(deadline),
-            some => Ok(some),
-        }
+    pub(crate) fn wait_take(&self, parcel: &mut Parcel, deadline: Deadline) -> Result<bool> {
+        Ok(self.take(parcel)? || self.sleep_take(parcel, deadline)?)
     }
 
     #[cold]
-    fn sleep_take(&self, deadline: Option<Instant>) -> Result<Option<Parcel>> {
+    fn sleep_take(&self, parcel: &mut Parcel, deadline: Deadline) -> Result<bool> {
         let word = self.object.words().waiters(Role::Second);
-        self.session().wait(word, deadline, &|| ThreadId::NONE, || {
+        let until = deadline.instant();
+        let took = self.session().wait(word, until, &|| ThreadId::NONE, || {
             fence(SeqCst);
-            self.take()
-        })
+            Ok(self.take(parcel)?.then_some(()))
+        })?;
+        Ok(took.is_some())
     }
 
     /// Calls `f` for each ring that may hold messages, until it says stop.
@@ -365,7 +383,7 @@ impl Channel {
 }
 
 /// How long a put that is not to wait lets another thread finish growing the queue.
-const GROWING: std::time::Duration = std::time::Duration::from_millis(1);
+const GROWING: Duration = Duration::from_millis(1);
 
 fn closed() -> Error {
     Error::Closed { what: "queue".into() }

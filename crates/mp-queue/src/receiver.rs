@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mp_session::{Object, Role, fingerprint};
 use mp_wire::{Departure, Error, Message, Result, carrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Deadline};
 use crate::common::common_methods;
 use crate::parcel::Parcel;
 
@@ -56,10 +56,8 @@ impl<T: Message> Receiver<T> {
     /// killed in the middle of its get took one message with it at most; if it had not got so far, another gets that message, perhaps
     /// later than messages that were put after it.
     pub fn get(&self) -> Result<T> {
-        match self.receive(None)? {
-            Some(value) => Ok(value),
-            None => Err(Error::Empty), // no deadline, so this does not come to pass
-        }
+        // Without a deadline the wait ends with a message or an error; `Empty` does not come to pass.
+        self.receive(Deadline::Never, || Error::Empty)
     }
 
     /// Gets a message if there is one now (Python's `get_nowait`).
@@ -68,8 +66,8 @@ impl<T: Message> Receiver<T> {
     ///
     /// [`Error::Empty`], and those of [`Receiver::get`].
     pub fn try_get(&self) -> Result<T> {
-        let parcel = self.channel.try_take()?.ok_or(Error::Empty)?;
-        self.unpack(parcel)
+        let mut parcel = Parcel::empty();
+        if self.channel.try_take(&mut parcel)? { self.unpack(&parcel) } else { Err(Error::Empty) }
     }
 
     /// Gets a message, and waits for one at most that long (Python's `get(timeout=...)`).
@@ -82,16 +80,14 @@ impl<T: Message> Receiver<T> {
     ///
     /// As [`Receiver::get`], until the time is up.
     pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
-        // A time beyond what the clock can tell is for ever.
-        let deadline = Instant::now().checked_add(timeout);
-        self.receive(deadline)?.ok_or_else(|| Error::TimedOut { what: "get".into() })
+        self.receive(Deadline::In(timeout), || Error::TimedOut { what: "get".into() })
     }
 
     /// Gets at least one message, for which it waits, and up to `max` of those that are there.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::get`]. If one of the messages cannot be read, all that this call took are gone.
+    /// As [`Receiver::get`]. If a message cannot be read, it is gone, and with it those that this call took before.
     ///
     /// # Blocking
     ///
@@ -110,14 +106,25 @@ impl<T: Message> Receiver<T> {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let Some(first) = self.channel.wait_take(None)? else { return Ok(Vec::new()) };
-        let mut parcels = vec![first];
-        // An error now (memory is out, say) is no reason to lose what is here; it comes again if it lasts.
-        while parcels.len() < max && let Ok(Some(parcel)) = self.channel.take() {
-            parcels.push(parcel);
+        let mut values = Vec::new();
+        let mut trouble = None;
+        let mut taken = 0;
+        let mut parcel = Parcel::empty();
+        let mut more = self.channel.wait_take(&mut parcel, Deadline::Never)?;
+        while more {
+            taken += 1;
+            match parcel.unpack() {
+                Ok(value) => values.push(value),
+                Err(e) => {
+                    trouble = Some(e);
+                    break;
+                }
+            }
+            // An error of the queue is no reason to lose what is here; the next call says it again.
+            more = taken < max && self.channel.take(&mut parcel).unwrap_or(false);
         }
-        self.channel.make_known_taken(parcels.len());
-        parcels.into_iter().map(Parcel::unpack).collect()
+        self.channel.make_known_taken(taken);
+        trouble.map_or(Ok(values), Err)
     }
 
     /// All messages until the end of the queue.
@@ -148,15 +155,13 @@ impl<T: Message> Receiver<T> {
     }
 
     #[inline]
-    fn receive(&self, deadline: Option<Instant>) -> Result<Option<T>> {
-        match self.channel.wait_take(deadline)? {
-            Some(parcel) => self.unpack(parcel).map(Some),
-            None => Ok(None),
-        }
+    fn receive(&self, deadline: Deadline, late: impl FnOnce() -> Error) -> Result<T> {
+        let mut parcel = Parcel::empty();
+        if self.channel.wait_take(&mut parcel, deadline)? { self.unpack(&parcel) } else { Err(late()) }
     }
 
     #[inline]
-    fn unpack(&self, parcel: Parcel) -> Result<T> {
+    fn unpack(&self, parcel: &Parcel) -> Result<T> {
         self.channel.make_known_taken(1);
         parcel.unpack()
     }

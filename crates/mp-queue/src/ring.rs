@@ -54,7 +54,7 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 use mp_session::{Blueprint, Cell, CellState, Kind, Message, Object, Session, Shape, Status, Taking};
 use mp_wire::{Error, Result};
 
-use crate::parcel::{INLINE, Inline, Parcel};
+use crate::parcel::{Parcel, WORDS};
 use crate::position::{Lap, MAX_CELLS, Position};
 
 /// What the rings of queues are in the object table.
@@ -66,7 +66,7 @@ const HEAD: u64 = 16;
 /// How many bytes a ring needs besides its cells.
 const REST: u64 = FIRST_CELL + 64;
 const CELL: u64 = size_of::<Cell>() as u64;
-const _: () = assert!(CELL + INLINE as u64 == STRIDE);
+const _: () = assert!(CELL + WORDS as u64 * 8 == STRIDE);
 
 /// This process's view of a ring.
 #[derive(Debug)]
@@ -93,8 +93,10 @@ pub(crate) enum Spot {
 }
 
 /// What a walk from the head came to.
+#[derive(Clone, Copy)]
 pub(crate) enum Found {
-    Parcel(Parcel),
+    /// A message, which the parcel holds now.
+    Parcel,
     /// No message, and none on its way.
     Empty,
     /// The next one is being written.
@@ -182,12 +184,12 @@ impl Ring {
         unsafe { self.base.add((FIRST_CELL + index * STRIDE) as usize).cast().as_ref() }
     }
 
-    /// Where the bytes behind a cell are.
+    /// The words behind a cell.
     #[inline]
-    fn payload(&self, at: Position) -> *mut u8 {
+    fn payload(&self, at: Position) -> *mut u64 {
         let index = at.index().min(self.count - 1);
         // SAFETY: inside of the block by `open`.
-        unsafe { self.base.add((FIRST_CELL + index * STRIDE + CELL) as usize).as_ptr() }
+        unsafe { self.base.add((FIRST_CELL + index * STRIDE + CELL) as usize).cast().as_ptr() }
     }
 
     /// Moves a hint on, unless somebody else moved it meanwhile.
@@ -237,31 +239,28 @@ impl Ring {
     #[inline]
     pub(crate) fn fill(&self, at: Position, seen: CellState, parcel: &Parcel) -> Result<bool> {
         let cell = self.cell(at);
-        match parcel {
-            Parcel::Inline(inline) => {
-                let Some(filling) = self.object.claim_for_put(cell, seen)? else { return Ok(false) };
-                // Others need not wait for our bytes to find the next cell.
+        if let Some(message) = parcel.message() {
+            let put = Object::put_into(self.object.session(), cell, seen, message.as_object())?;
+            if put {
                 Ring::advance(self.tail(), at, at.next(self.count));
-                let bytes = inline.bytes();
-                // SAFETY: the claim makes the `INLINE` bytes behind the cell ours until `finish`; `bytes` is at most that
-                // long and lies in this process's own memory.
-                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.payload(at), bytes.len()) };
-                filling.finish(inline.header());
-                Ok(true)
             }
-            Parcel::Message(message) => {
-                let put = Object::put_into(self.object.session(), cell, seen, message.as_object())?;
-                if put {
-                    Ring::advance(self.tail(), at, at.next(self.count));
-                }
-                Ok(put)
-            }
+            return Ok(put);
         }
+        let Some(filling) = self.object.claim_for_put(cell, seen)? else { return Ok(false) };
+        // Others need not wait for our bytes to find the next cell.
+        Ring::advance(self.tail(), at, at.next(self.count));
+        let to = self.payload(at);
+        for (i, word) in parcel.words().iter().enumerate() {
+            // SAFETY: the claim makes the `WORDS` words behind the cell ours until `finish`, and `i` is below that.
+            unsafe { to.add(i).write(*word) };
+        }
+        filling.finish(parcel.header());
+        Ok(true)
     }
 
     /// Takes the first message that nobody else is taking.
     #[inline]
-    pub(crate) fn take(&self) -> Result<Found> {
+    pub(crate) fn take(&self, parcel: &mut Parcel) -> Result<Found> {
         let mut at = Position::from_bits(self.head().load(Acquire));
         // As long as everything before `at` was emptied, the head hint may follow.
         let mut emptied = true;
@@ -270,24 +269,26 @@ impl Ring {
             let seen = cell.state();
             match (at.look(seen.lap), seen.status) {
                 (Lap::Here, Status::Full) => {
-                    let Some(taking) = Object::claim_for_take(self.object.session(), cell, seen)? else { continue };
-                    let parcel = match taking {
-                        Taking::Inline(emptying) => {
-                            let inline = Inline::read(emptying.header(), |to| {
-                                // SAFETY: `to` is at most `INLINE` bytes; the claim makes those behind the cell ours
-                                // until `finish`.
-                                unsafe { std::ptr::copy_nonoverlapping(self.payload(at), to.as_mut_ptr(), to.len()) };
-                            });
-                            emptying.finish();
-                            inline.map(Parcel::Inline)
-                        }
-                        Taking::Message(object) => Message::from_object(object).map(Parcel::Message),
-                        Taking::Nothing => continue,
+                    let Some(taking) = Object::claim_for_take(self.object.session(), cell, seen)? else {
+                        continue;
                     };
+                    match taking {
+                        Taking::Inline(emptying) => {
+                            let from = self.payload(at);
+                            for (i, word) in parcel.words_for(emptying.header()).iter_mut().enumerate() {
+                                // SAFETY: the claim makes the `WORDS` words behind the cell ours until `finish`, and
+                                // `i` is below that.
+                                *word = unsafe { from.add(i).read() };
+                            }
+                            emptying.finish();
+                        }
+                        Taking::Message(object) => parcel.set_message(Message::from_object(object)?),
+                        Taking::Nothing => continue,
+                    }
                     if emptied {
                         Ring::advance(self.head(), at, at.next(self.count));
                     }
-                    return parcel.map(Found::Parcel);
+                    return Ok(Found::Parcel);
                 }
                 (Lap::Past(laps), _) => {
                     let next = self.after(at, laps);

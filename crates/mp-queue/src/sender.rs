@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mp_session::{Object, Role, fingerprint};
 use mp_wire::{Error, Message, Result, carrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::PutError;
-use crate::channel::Channel;
+use crate::channel::{Channel, Deadline};
 use crate::common::common_methods;
 use crate::parcel::Parcel;
 
@@ -57,8 +57,9 @@ impl<T: Message> Sender<T> {
     /// A message is in the queue completely or not at all. Who waits for room behind a consumer that was killed in
     /// the middle of its get goes on as soon as that is cleared up.
     pub fn put(&self, value: T) -> Result<()> {
-        let parcel = Parcel::pack(self.channel.session(), &value)?;
-        self.send(&parcel, None).map(|_| ())
+        let mut parcel = Parcel::empty();
+        parcel.pack(self.channel.session(), &value)?;
+        self.send(&parcel, Deadline::Never).map(|_| ())
     }
 
     /// Puts a message if there is room now (Python's `put_nowait`).
@@ -67,7 +68,8 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Error::Full`], and those of [`Sender::put`], with the value.
     pub fn try_put(&self, value: T) -> Result<(), PutError<T>> {
-        let put = Parcel::pack(self.channel.session(), &value).and_then(|parcel| self.channel.try_put(&parcel));
+        let mut parcel = Parcel::empty();
+        let put = parcel.pack(self.channel.session(), &value).and_then(|()| self.channel.try_put(&parcel));
         match put {
             Ok(true) => {
                 self.channel.announce(1);
@@ -88,10 +90,10 @@ impl<T: Message> Sender<T> {
     ///
     /// While a bounded queue is full, until the time is up.
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
-        // A time beyond what the clock can tell is for ever.
-        let deadline = Instant::now().checked_add(timeout);
-        let put =
-            Parcel::pack(self.channel.session(), &value).and_then(|parcel| self.send(&parcel, deadline));
+        let mut parcel = Parcel::empty();
+        let put = parcel
+            .pack(self.channel.session(), &value)
+            .and_then(|()| self.send(&parcel, Deadline::In(timeout)));
         match put {
             Ok(true) => Ok(()),
             Ok(false) => Err(PutError { value, error: Error::TimedOut { what: "put".into() } }),
@@ -129,10 +131,11 @@ impl<T: Message> Sender<T> {
         }
         let mut untold = Untold(&self.channel, 0);
         for value in values {
-            let parcel = Parcel::pack(self.channel.session(), &value)?;
+            let mut parcel = Parcel::empty();
+            parcel.pack(self.channel.session(), &value)?;
             if !self.channel.put_now(&parcel)? {
                 untold.tell(); // or nobody makes room
-                self.send(&parcel, None)?;
+                self.send(&parcel, Deadline::Never)?;
                 continue;
             }
             untold.1 += 1;
@@ -144,7 +147,7 @@ impl<T: Message> Sender<T> {
     }
 
     #[inline]
-    fn send(&self, parcel: &Parcel, deadline: Option<Instant>) -> Result<bool> {
+    fn send(&self, parcel: &Parcel, deadline: Deadline) -> Result<bool> {
         let put = self.channel.put_now(parcel)? || self.channel.wait_put(parcel, deadline)?;
         if put {
             self.channel.announce(1);

@@ -133,10 +133,10 @@ fn a_killed_sender_is_news() {
 #[test]
 fn killed_senders_leave_whole_messages() {
     for round in 0..8 {
-        let (sender, receiver) = if round % 2 == 0 { mp_queue::unbounded() } else { mp_queue::bounded(10) }.unwrap();
-        let workers: Vec<_> = (0..3)
-            .map(|name| Worker::start("large", &Work::CountLarge(name, sender.clone())))
-            .collect();
+        let (sender, receiver) =
+            if round % 2 == 0 { mp_queue::unbounded() } else { mp_queue::bounded(10) }.unwrap();
+        let workers: Vec<_> =
+            (0..3).map(|name| Worker::start("large", &Work::CountLarge(name, sender.clone()))).collect();
         drop(sender);
         let mut next = HashMap::new();
         let mut killed = 0;

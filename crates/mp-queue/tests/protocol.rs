@@ -139,7 +139,8 @@ fn many_to_many(capacity: Option<usize>, producers: u64, consumers: usize, each:
             thread::spawn(move || {
                 let mut got = Vec::new();
                 loop {
-                    let more = if c % 2 == 0 { receiver.get().map(|m| vec![m]) } else { receiver.get_many(10) };
+                    let more =
+                        if c % 2 == 0 { receiver.get().map(|m| vec![m]) } else { receiver.get_many(10) };
                     match more {
                         Ok(more) => got.extend(more),
                         Err(Error::Disconnected { who: None, how: None, .. }) => return got,
@@ -410,7 +411,9 @@ fn other_types_are_refused() {
     let sender = mp_session::Message::encode(&session, &queue::<u32>(&session, None).sender()).unwrap();
     assert!(matches!(sender.decode::<Sender<u64>>(), Err(Error::WrongType { .. })));
     match sender.decode::<Receiver<u32>>() {
-        Err(Error::WrongKind { expected, found }) => assert_eq!((&*expected, &*found), ("Receiver", "Sender")),
+        Err(Error::WrongKind { expected, found }) => {
+            assert_eq!((&*expected, &*found), ("Receiver", "Sender"))
+        }
         other => panic!("{other:?}"),
     }
     let plan = mp_session::Blueprint {

@@ -180,6 +180,11 @@ impl Inner {
         matches!(SlotState::load(&self.ground.member(index).state).status, LIVE | SWEEPING)
     }
 
+    /// The same, those included that were started and have not arrived: they hold their arguments.
+    pub(crate) fn may_die(&self, index: u32) -> bool {
+        self.is_live(index) || SlotState::load(&self.ground.member(index).state).status == RESERVED
+    }
+
     pub(crate) fn is_abandoned(&self, index: u32) -> bool {
         self.ground.member(index).end.load(Acquire) & end::ABANDONED != 0 && self.is_live(index)
     }

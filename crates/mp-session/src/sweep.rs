@@ -33,7 +33,7 @@ impl Inner {
     pub(crate) fn notice_deaths(&self, me: &Me<'_>) -> bool {
         let mut swept = false;
         for index in 0..self.ground.members_used() {
-            if self.is_live(index) && self.is_suspect(index) {
+            if self.may_die(index) && self.is_suspect(index) {
                 swept |= self.sweep_if_dead(me, index);
             }
         }

@@ -398,7 +398,7 @@ impl Watched {
         // Round from our own place, so that with many processes each is watched by those before it.
         for step in 1..members.max(1) {
             let m = (me.inner.member.index + step) % members;
-            if !me.inner.is_live(m) {
+            if !me.inner.may_die(m) {
                 continue;
             }
             let speaks = me.inner.speaker(m).is_some();

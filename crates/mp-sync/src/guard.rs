@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-use mp_session::ThreadId;
 use mp_wire::{Error, Ident, Result};
 
 use crate::{Mutex, Plain};
@@ -21,7 +20,6 @@ use crate::{Mutex, Plain};
 #[must_use = "the mutex is released as soon as the guard is dropped"]
 pub struct MutexGuard<'a, T: Plain> {
     mutex: &'a Mutex<T>,
-    me: ThreadId,
     /// Not `Send`.
     stays_here: PhantomData<*const ()>,
 }
@@ -30,9 +28,10 @@ pub struct MutexGuard<'a, T: Plain> {
 unsafe impl<T: Plain> Sync for MutexGuard<'_, T> {}
 
 impl<'a, T: Plain> MutexGuard<'a, T> {
+    /// For the holder of the lock, which it has told the session.
     #[inline]
-    pub(crate) fn new(mutex: &'a Mutex<T>, me: ThreadId) -> MutexGuard<'a, T> {
-        MutexGuard { mutex, me, stays_here: PhantomData }
+    pub(crate) fn new(mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
+        MutexGuard { mutex, stays_here: PhantomData }
     }
 
     /// Says that the value is whole again after an owner died over it.
@@ -52,7 +51,8 @@ impl<T: Plain> Deref for MutexGuard<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the pointer is to a block that holds a `T` (checked by `Mutex::of`) and lives as long as the mutex; the
-        // lock word names this thread, so nobody else touches it before the guard is gone or the thread is.
+        // lock word names this thread, and does so until the guard is dropped or the process is gone, even if the guard is
+        // leaked and the thread ends. So nobody else touches the value while this reference can be used.
         unsafe { self.mutex.value.as_ref() }
     }
 }
@@ -69,7 +69,7 @@ impl<T: Plain> DerefMut for MutexGuard<'_, T> {
 impl<T: Plain> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.raw.give_back(self.me);
+        self.mutex.raw.give_back_owned();
     }
 }
 

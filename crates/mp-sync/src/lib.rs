@@ -32,12 +32,12 @@
 //!
 //! A lock is one word (`word.rs`): who holds it, how, and what the next one must be told. Taking a free lock is one
 //! compare-and-swap which writes the owner's name together with the claim, so there is no instant at which a lock is held
-//! and its holder unknown. Giving it back is one `and` that leaves the lasting flags, and one look at the wait word.
+//! and its holder unknown. Giving it back is one operation that leaves the lasting flags, and one look at the wait word.
 //!
 //! | from | to | by |
 //! |---|---|---|
 //! | free | held by t, or anonymous | t, one compare-and-swap; the lasting flags stay |
-//! | held by t | free | t's guard, one `and` |
+//! | held by t | free | t's guard, one `and` or compare-and-swap |
 //! | held by t, and t is gone | held by u, with `INCONSISTENT` in a mutex | u, compare-and-swap from exactly that word |
 //! | anonymous | free | anybody, compare-and-swap |
 //! | `INCONSISTENT` | not | the holder that has repaired the value |
@@ -62,15 +62,17 @@
 //! |---|---|---|
 //! | a holder | before its swap | nothing happened |
 //! | | between the swap and the end | its name in the word; one takes over, with the news |
-//! | | after the `and`, before it woke anybody | a free lock and sleepers, who are made to look, and one takes it |
+//! | | after giving it back, before it woke anybody | a free lock and sleepers, who are made to look, and one takes it |
 //! | who took over | before it marked the value consistent | its own name in the word, and the flag is still there |
 //! | | before it wrote the victim's pid | an older name in the next error, or none |
 //! | a sleeper | asleep | it is skipped by wakers |
 //! | | woken, before it took the lock | its wake-up is handed on by the session |
 //! | a hungry one | any time | see `hunger.rs` |
 //!
-//! An owner is *gone* when its process is (on the session's two pieces of evidence, which takes well under 100 ms), or when its
-//! thread has ended without dropping the guard, which takes `mem::forget`.
+//! An owner is *gone* when its process is, on the session's two pieces of evidence, which takes well under 100 ms. A thread
+//! that ends has dropped its guards, unless it leaked them. A leaked [`LockGuard`] is gone with its thread. A leaked
+//! [`MutexGuard`] is not, because a `&mut T` may have been leaked with it and may be in use in another thread: the session keeps
+//! the thread's name taken until the process ends.
 //!
 //! In a child of somebody else's `fork`, taking a lock is [`Error::ForeignFork`], and dropping the copy of a guard does
 //! nothing.

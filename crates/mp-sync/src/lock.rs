@@ -218,7 +218,8 @@ impl<'de> Deserialize<'de> for Lock {
 /// std::thread::scope(|s| { s.spawn(move || drop(guard)); });
 /// ```
 ///
-/// A guard that is forgotten holds the lock until its thread ends.
+/// A guard that is forgotten holds the lock until its thread ends, or its process if the thread leaked a
+/// [`MutexGuard`](crate::MutexGuard), too.
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct LockGuard<'a> {
     lock: &'a Lock,

@@ -29,9 +29,8 @@ use crate::{LockError, MutexGuard, OwnerDied};
 ///
 /// # Leaking a guard
 ///
-/// A guard that is leaked (`mem::forget`, `Box::leak`) owns the mutex until its thread ends; then the next one is told as of a
-/// death. A reference into a leaked guard must not be used after that: nothing but this sentence stops a thread
-/// from passing one on to another before it ends.
+/// A guard that is leaked (`mem::forget`, `Box::leak`) owns the mutex as long as its process lives, also when its thread has
+/// ended: references to the value may be anywhere in the process by then.
 ///
 /// # Fairness
 ///
@@ -120,15 +119,15 @@ impl<T: Plain> Mutex<T> {
     /// Until it is released, or its owner is dead.
     #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
-        let me = self.raw.me()?;
+        let me = self.raw.session().begin_owning()?;
         if self.raw.take_if_free(Word::owned_by(me)) {
-            return Ok(MutexGuard::new(self, me));
+            return Ok(MutexGuard::new(self));
         }
-        // Endless patience always ends with the lock.
-        loop {
-            if let Some(guard) = self.lock_slow(me, Patience::Endless)? {
-                return Ok(guard);
-            }
+        match self.lock_slow(me, Patience::Endless) {
+            Ok(Some(guard)) => Ok(guard),
+            Err(error) => Err(error),
+            // Endless patience ends with the lock or an error.
+            Ok(None) => self.lock(),
         }
     }
 
@@ -156,24 +155,32 @@ impl<T: Plain> Mutex<T> {
 
     #[inline]
     fn lock_within(&self, patience: Patience) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
-        let me = self.raw.me()?;
+        let me = self.raw.session().begin_owning()?;
         if self.raw.take_if_free(Word::owned_by(me)) {
-            return Ok(Some(MutexGuard::new(self, me)));
+            return Ok(Some(MutexGuard::new(self)));
         }
         self.lock_slow(me, patience)
     }
 
+    /// The session takes the thread for an owner already, which ends if this does not end with a guard.
     #[cold]
     fn lock_slow(
         &self,
         me: ThreadId,
         patience: Patience,
     ) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
-        match self.raw.take(Word::owned_by(me), patience)? {
-            None => Ok(None),
-            Some(Taken::Clean) => Ok(Some(MutexGuard::new(self, me))),
-            Some(Taken::Left(who)) => {
-                Err(LockError::OwnerDied(OwnerDied::new(MutexGuard::new(self, me), who)))
+        match self.raw.take(Word::owned_by(me), patience) {
+            Ok(Some(Taken::Clean)) => Ok(Some(MutexGuard::new(self))),
+            Ok(Some(Taken::Left(who))) => {
+                Err(LockError::OwnerDied(OwnerDied::new(MutexGuard::new(self), who)))
+            }
+            Ok(None) => {
+                self.raw.session().end_owning();
+                Ok(None)
+            }
+            Err(error) => {
+                self.raw.session().end_owning();
+                Err(LockError::Failed(error))
             }
         }
     }

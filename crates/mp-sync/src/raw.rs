@@ -143,16 +143,33 @@ impl RawLock {
         Contender::new(self, holder).take(patience)
     }
 
-    /// Gives back what a guard of thread `me` holds.
-    ///
-    /// The guard may outlive its thread's place in the session (in a thread-local's destructor), or be the copy that a
-    /// foreign fork made: then somebody else may hold the lock by now, and nothing must be done.
+    /// Gives back what a guard of thread `me` holds, if it still does: a guard may outlive its thread's part in the session (in
+    /// a thread-local's destructor), and somebody else may have taken over by then. Names are not given twice, so the
+    /// word tells. The copy of a guard that a foreign fork made holds nothing.
     #[inline]
     pub(crate) fn give_back(&self, me: ThreadId) {
-        if self.me().is_ok_and(|now| now == me) {
-            self.word().fetch_and(Word::LASTING, SeqCst);
-            self.session().wake_one(self.waiters());
+        if !self.session.is_member() {
+            return;
         }
+        let mut seen = Word::owned_by(me);
+        while let Err(now) = self.word().compare_exchange(seen.0, seen.released().0, SeqCst, Relaxed) {
+            seen = Word(now);
+            if seen.owner() != Some(me) {
+                return;
+            }
+        }
+        self.session.wake_one(self.waiters());
+    }
+
+    /// Gives back what a guard of this thread holds, which the session was told of ([`Session::begin_owning`]): so the name
+    /// is still ours, even in a thread-local's destructor.
+    #[inline]
+    pub(crate) fn give_back_owned(&self) {
+        if self.session.is_member() {
+            self.word().fetch_and(Word::LASTING, SeqCst);
+            self.session.wake_one(self.waiters());
+        }
+        self.session.end_owning();
     }
 
     /// Gives back what somebody took anonymously.

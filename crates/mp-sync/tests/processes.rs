@@ -14,6 +14,8 @@ use mp_sync::{Lock, LockError, Mutex};
 enum Part {
     /// Take it, say so, and never let go.
     Hold,
+    /// Leak a guard in a thread that ends, say so, and live on.
+    Leak,
     /// Wait for it once.
     Wait,
     /// Add one to both numbers, again and again.
@@ -24,12 +26,21 @@ type Pair = Mutex<[u64; 2]>;
 
 #[test]
 #[ignore = "a part that other tests start in a process of its own"]
+#[expect(clippy::mem_forget, reason = "what one of them is about")]
 fn actor() {
     let Some((part, mutex, board)) = arguments::<(Part, Pair, Board)>() else { return };
     match part {
         Part::Hold => {
             let mut guard = mutex.lock().unwrap();
             guard[0] += 1;
+            board.add(0);
+            loop {
+                thread::park();
+            }
+        }
+        Part::Leak => {
+            let leaks = move || std::mem::forget(Box::leak(Box::new(mutex)).lock().unwrap());
+            thread::spawn(leaks).join().unwrap();
             board.add(0);
             loop {
                 thread::park();
@@ -109,6 +120,18 @@ fn a_killed_holder_s_lock_goes_to_the_next_within_a_moment() {
             assert_eq!(*mutex.lock().unwrap(), [1, 1]);
         }
     }
+}
+
+#[test]
+fn a_leaked_guard_ends_with_its_process() {
+    let (mutex, board) = (Pair::new([0, 0]).unwrap(), Board::new());
+    let mut leaker = Actor::start("actor", "leaker", &(Part::Leak, mutex.clone(), board.clone()));
+    until("the leak", || board.get(0) == 1);
+    assert!(mutex.lock_timeout(PROMPT / 2).unwrap().is_none(), "the process lives");
+    leaker.kill();
+    let start = Instant::now();
+    assert!(matches!(mutex.lock(), Err(LockError::OwnerDied(_))));
+    assert!(start.elapsed() < PROMPT, "{:?}", start.elapsed());
 }
 
 #[test]

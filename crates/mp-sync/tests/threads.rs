@@ -145,37 +145,63 @@ fn waiting_for_oneself_is_an_error() {
 
 #[test]
 #[expect(clippy::mem_forget, reason = "the point of the test")]
-fn a_thread_that_ends_with_a_forgotten_guard_is_an_owner_that_is_gone() {
-    let (lock, mutex) = (Lock::new().unwrap(), Mutex::new(7).unwrap());
-    thread::scope(|s| {
-        let forgets = || std::mem::forget((lock.lock().unwrap(), mutex.lock().unwrap()));
-        s.spawn(forgets).join().unwrap();
-    });
-    until("end of the thread", || lock.try_lock().unwrap().is_some_and(|guard| guard.owner_died().is_some()));
+fn a_forgotten_lock_guard_ends_with_its_thread() {
+    let lock = Lock::new().unwrap();
+    thread::scope(|s| s.spawn(|| std::mem::forget(lock.lock().unwrap())).join().unwrap());
+    assert!(lock.lock_timeout(LIMIT).unwrap().unwrap().owner_died().is_some());
     assert!(lock.lock().unwrap().owner_died().is_none(), "told once");
-    match mutex.lock() {
-        Err(LockError::OwnerDied(died)) => assert_eq!(*died.mark_consistent(), 7),
-        other => panic!("{other:?}"),
-    }
-    assert!(mutex.lock().is_ok());
 }
 
 #[test]
-fn a_guard_in_a_thread_local_gives_nothing_back_that_is_not_its_own() {
-    use mp_sync::LockGuard;
+#[expect(clippy::mem_forget, reason = "the point of the test")]
+fn a_sleeper_is_told_when_a_thread_ends_with_a_forgotten_guard() {
+    let lock = Lock::new().unwrap();
+    let (go, held) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|s| {
+        s.spawn(|| {
+            std::mem::forget(lock.lock().unwrap());
+            held.store(1, SeqCst);
+            until("the sleeper", || go.load(SeqCst) == 1);
+            thread::sleep(SHORT);
+        });
+        until("the lock", || held.load(SeqCst) == 1);
+        go.store(1, SeqCst);
+        let start = Instant::now();
+        assert!(lock.lock_timeout(LIMIT).unwrap().unwrap().owner_died().is_some());
+        assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn a_leaked_mutex_guard_keeps_the_mutex_beyond_its_thread() {
+    let mutex: &'static Mutex<u32> = Box::leak(Box::new(Mutex::new(7_u32).unwrap()));
+    // The value goes to another thread, safely, and its owner ends.
+    let leaked: &'static mut u32 =
+        thread::spawn(|| &mut **Box::leak(Box::new(mutex.lock().unwrap()))).join().unwrap();
+    assert!(mutex.try_lock().unwrap().is_none());
+    assert!(
+        mutex.lock_timeout(SHORT).unwrap().is_none(),
+        "or there would be two references to change the value by"
+    );
+    *leaked += 1;
+}
+
+#[test]
+fn guards_in_thread_locals_give_back_what_is_their_own_and_nothing_else() {
+    use mp_sync::{LockGuard, MutexGuard};
     use std::cell::RefCell;
     use std::sync::OnceLock;
-    static LOCK: OnceLock<Lock> = OnceLock::new();
-    thread_local!(static KEPT: RefCell<Option<LockGuard<'static>>> = const { RefCell::new(None) });
-    let lock = LOCK.get_or_init(|| Lock::new().unwrap());
+    static LOCKS: OnceLock<(Lock, Mutex<u8>)> = OnceLock::new();
+    type Kept = Option<(LockGuard<'static>, MutexGuard<'static, u8>)>;
+    thread_local!(static KEPT: RefCell<Kept> = const { RefCell::new(None) });
+    let (lock, mutex) = LOCKS.get_or_init(|| (Lock::new().unwrap(), Mutex::new(0).unwrap()));
     // The local is made before the thread takes part in the session, so it is destroyed after it has left.
-    thread::spawn(|| KEPT.with(|kept| *kept.borrow_mut() = Some(LOCK.get().unwrap().lock().unwrap())))
-        .join()
-        .unwrap();
-    let guard = lock.lock_timeout(LIMIT).unwrap().unwrap();
-    assert!(lock.locked());
-    drop(guard);
-    assert!(!lock.locked());
+    let keep = || KEPT.with(|kept| *kept.borrow_mut() = Some((lock.lock().unwrap(), mutex.lock().unwrap())));
+    thread::spawn(keep).join().unwrap();
+    let guards = (lock.lock_timeout(LIMIT).unwrap().unwrap(), mutex.lock_timeout(LIMIT).unwrap().unwrap());
+    assert!(lock.locked() && mutex.locked());
+    drop(guards);
+    assert!(!lock.locked() && !mutex.locked());
 }
 
 #[test]
