@@ -41,7 +41,7 @@ cargo xtask COMMAND
   cross test [TARGET]   the tests for the other targets, run by wine or qemu
   tidy                  the rules of the house that no compiler checks
   bench [NAME] [-- ARG...]
-  torture [-- ARG...]
+  torture [--seconds N] [--seed N]
 ";
 
 fn main() -> ExitCode {

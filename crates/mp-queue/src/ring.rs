@@ -144,7 +144,7 @@ impl Ring {
         // sees it and never changed.
         let geometry = unsafe { base.cast::<u64>().read() };
         let (count, stride) = (geometry & 0xFFFF_FFFF, geometry >> 32);
-        if count < 2 || count > MAX_CELLS || stride != STRIDE || count * STRIDE + REST > size {
+        if !(2..=MAX_CELLS).contains(&count) || stride != STRIDE || count * STRIDE + REST > size {
             return Err(damaged());
         }
         Ok(Ring { object, base, count })

@@ -177,7 +177,8 @@ fn decide(session: &Session, word: &AtomicU64, work: impl FnOnce() -> Result<()>
     let me = session.thread_id()?;
     let seen = word.load(Acquire);
     let holder = ThreadId::from_bits(seen);
-    if !holder.is_none() && !(session.is_gone(holder) && session.clear_up_after(holder)?) {
+    let is_free = holder.is_none() || (session.is_gone(holder) && session.clear_up_after(holder)?);
+    if !is_free {
         return Ok(Decision::Waits(holder));
     }
     if word.compare_exchange(seen, me.to_bits(), AcqRel, Acquire).is_err() {

@@ -71,6 +71,7 @@ struct Worker {
 }
 
 impl Worker {
+    #[expect(clippy::zombie_processes, reason = "`StartedProcess` reaps it")]
     fn start(name: &str, work: &Work) -> Worker {
         let session = Session::current().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());

@@ -4,7 +4,7 @@
 //! use mp::prelude::*;
 //!
 //! fn greet(out: Sender<String>, name: String) -> mp::Result<()> {
-//!     Ok(out.put(format!("hello {name}"))?)
+//!     out.put(format!("hello {name}"))
 //! }
 //!
 //! #[mp::main]

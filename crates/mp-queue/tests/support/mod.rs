@@ -11,7 +11,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A session of its own with one member.
 pub(crate) fn alone() -> Session {
-    Session::on_heap(32 << 20).unwrap().member("alone").unwrap()
+    Session::on_heap(16 << 20).unwrap().member("alone").unwrap()
 }
 
 /// The value as it arrives at another member: it goes through a cell in the memory that both share.
