@@ -82,11 +82,18 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 /// A worker may be killed at any time; its file is summed by another.
-fn again_after_deaths(pool: &Pool, bar: &ProgressBar, name: &OsString, mut sum: mp::Result<[u8; 32]>) -> mp::Result<[u8; 32]> {
+fn again_after_deaths(
+    pool: &Pool,
+    bar: &ProgressBar,
+    name: &OsString,
+    mut sum: mp::Result<[u8; 32]>,
+) -> mp::Result<[u8; 32]> {
     for _ in 1..TRIES {
         match &sum {
             Err(error) if error.is_death() => {
-                bar.suspend(|| eprintln!("checksum: {error}; its file is summed again: {}", Path::new(name).display()));
+                bar.suspend(|| {
+                    eprintln!("checksum: {error}; its file is summed again: {}", Path::new(name).display())
+                });
                 sum = pool.apply(sha256_of_file, (name.clone(),));
             }
             _ => break,

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use mp::prelude::*;
 use mp::Run;
+use mp::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]

@@ -25,7 +25,10 @@ fn main() -> mp::Result<()> {
     let beside = [children[0].join()?, children[1].join()?];
     let parallel = started.elapsed();
 
-    println!("in a row: {row:.2?}, in parallel: {parallel:.2?}, ratio {:.2}", row.as_secs_f64() / parallel.as_secs_f64());
+    println!(
+        "in a row: {row:.2?}, in parallel: {parallel:.2?}, ratio {:.2}",
+        row.as_secs_f64() / parallel.as_secs_f64()
+    );
     assert_eq!(in_a_row, beside);
     // How much faster it is depends on who else uses the machine; slower it must not be by much.
     assert!(parallel.as_secs_f64() < row.as_secs_f64() * 1.5);

@@ -23,7 +23,11 @@ fn write(path: &Path, tickets: i32) -> std::io::Result<()> {
     std::fs::rename(new, path)
 }
 
-fn buy(lock: Option<Lock>, path: PathBuf, buyer: u32) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+fn buy(
+    lock: Option<Lock>,
+    path: PathBuf,
+    buyer: u32,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let _guard = lock.as_ref().map(Lock::lock).transpose()?;
     let left = read(&path)?;
     println!("buyer {buyer}: {left} left");

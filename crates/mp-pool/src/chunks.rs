@@ -34,7 +34,9 @@ where
         while tickets.len() < window && start < total {
             let part: Vec<A> = items.by_ref().take(size).collect();
             let count = part.len();
-            if let Err(error) = send(core, shim, Chunk { start, items: part }, &mut tickets, &mut chunks, &mut values) {
+            if let Err(error) =
+                send(core, shim, Chunk { start, items: part }, &mut tickets, &mut chunks, &mut values)
+            {
                 // Nothing more can be sent: what is under way is still waited for.
                 fill(&mut values, start..total, &error);
                 start = total;
@@ -52,7 +54,8 @@ where
         let range = chunk.start..chunk.start + chunk.items.len();
         match reply {
             Reply::Delivered(d) => {
-                let read = d.bytes().and_then(|b| read_chunk::<T>(d.codec, b, d.imports()?, chunk.items.len()));
+                let read =
+                    d.bytes().and_then(|b| read_chunk::<T>(d.codec, b, d.imports()?, chunk.items.len()));
                 match read {
                     Ok(read) => {
                         for (slot, value) in values[range].iter_mut().zip(read) {
@@ -72,7 +75,9 @@ where
                 let parts = [(chunk.start, before), (chunk.start + at + 1, after)];
                 for (start, items) in parts.into_iter().filter(|(_, items)| !items.is_empty()) {
                     let range = start..start + items.len();
-                    if let Err(error) = send(core, shim, Chunk { start, items }, &mut tickets, &mut chunks, &mut values) {
+                    if let Err(error) =
+                        send(core, shim, Chunk { start, items }, &mut tickets, &mut chunks, &mut values)
+                    {
                         fill(&mut values, range, &error);
                     }
                 }

@@ -17,13 +17,11 @@ use mp_session::{Error, Message, Object, Result, Role, Session, ThreadId};
 use mp_wire::Codec;
 use parking_lot::Mutex;
 
-use crate::lane::{Delivery, Fate, Found, Parcel, Ring, SLOTS};
-use crate::worker::{self, CLOSING, Contract, ELEMENT, READY};
+use crate::lane::{Delivery, Found, Parcel, Ring, SLOTS};
+use crate::worker::{CLOSING, READY};
 
 /// Tasks on one lane at most: enough to hide the way there and back, well below what a ring holds.
 const DEPTH: u64 = 32;
-/// Workers that die one after the other without having done anything: then starting more is no use.
-const STILLBORN_LIMIT: u32 = 5;
 /// How often starting workers is looked at: they have no beacon yet.
 const STARTING: Duration = Duration::from_millis(20);
 
@@ -42,26 +40,29 @@ pub(crate) struct Task {
 pub(crate) enum Reply {
     Delivered(Delivery),
     /// The worker died over it; for a chunk, at this element.
-    Lost { error: Error, element: u64 },
+    Lost {
+        error: Error,
+        element: u64,
+    },
     /// It was never done: the pool was terminated, or broke.
     Refused(Error),
 }
 
 #[derive(Debug)]
-struct Worker {
-    process: Process<()>,
-    tasks: Ring,
-    results: Ring,
+pub(crate) struct Worker {
+    pub(crate) process: Process<()>,
+    pub(crate) tasks: Ring,
+    pub(crate) results: Ring,
     /// Next sequence to send, and next to be answered.
-    sent: u64,
-    answered: u64,
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
     /// What was sent and not answered, by sequence. `None`: revoked.
-    out: VecDeque<Option<Task>>,
-    done: u64,
+    pub(crate) out: VecDeque<Option<Task>>,
+    pub(crate) done: u64,
 }
 
 impl Worker {
-    fn load(&self) -> u64 {
+    pub(crate) fn load(&self) -> u64 {
         self.sent - self.answered
     }
 }
@@ -85,25 +86,25 @@ pub(crate) struct Plan {
 
 #[derive(Debug)]
 pub(crate) struct State {
-    workers: Vec<Worker>,
-    queue: VecDeque<Task>,
-    replies: HashMap<u64, Reply>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) queue: VecDeque<Task>,
+    pub(crate) replies: HashMap<u64, Reply>,
     pub(crate) phase: Phase,
-    broken: Option<Error>,
-    stillborn: u32,
-    deaths: Vec<(Ident, Departure)>,
-    seen_deaths: u64,
-    next_name: u32,
-    next_ticket: u64,
+    pub(crate) broken: Option<Error>,
+    pub(crate) stillborn: u32,
+    pub(crate) deaths: Vec<(Ident, Departure)>,
+    pub(crate) seen_deaths: u64,
+    pub(crate) next_name: u32,
+    pub(crate) next_ticket: u64,
     /// Tickets whose replies nobody wants.
-    abandoned: std::collections::HashSet<u64>,
+    pub(crate) abandoned: std::collections::HashSet<u64>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) session: Session,
     pub(crate) control: Object,
-    plan: Plan,
+    pub(crate) plan: Plan,
     pub(crate) state: Mutex<State>,
     /// Callers asleep, who are to be woken when somebody else has collected their reply.
     waiting: AtomicU64,
@@ -149,25 +150,14 @@ impl Core {
         Ok(Arc::new(core))
     }
 
-    fn start_worker(&self, state: &mut State) -> Result<()> {
-        let (tasks, results) = (Ring::create(&self.session)?, Ring::create(&self.session)?);
-        let name = format!("PoolWorker-{}", state.next_name);
-        state.next_name += 1;
-        let contract = Contract {
-            tasks: tasks.clone(),
-            results: results.clone(),
-            control: self.control.clone(),
-            initializer: self.plan.initializer.as_ref().map(|(name, m)| (*name, m.as_object().clone())),
-            max_tasks: self.plan.max_tasks,
-        };
-        let builder = self.plan.builder.clone().name(name).daemon(true).may_have_children(true).ignore_interrupt(true);
-        let process = builder.spawn(worker::work, (contract,))?;
-        state.workers.push(Worker { process, tasks, results, sent: 0, answered: 0, out: VecDeque::new(), done: 0 });
-        Ok(())
-    }
-
     /// Takes a task in. Its ticket names its reply.
-    pub(crate) fn submit(&self, shim: i64, codec: Codec, bytes: Vec<u8>, exports: Vec<Object>) -> Result<u64> {
+    pub(crate) fn submit(
+        &self,
+        shim: i64,
+        codec: Codec,
+        bytes: Vec<u8>,
+        exports: Vec<Object>,
+    ) -> Result<u64> {
         let mut state = self.state.lock();
         match state.phase {
             Phase::Running => {}
@@ -189,7 +179,11 @@ impl Core {
     }
 
     /// The reply to the first of these tasks that has one.
-    pub(crate) fn wait_any(&self, tickets: &VecDeque<Result<u64>>, deadline: Option<Instant>) -> Result<Option<(usize, Reply)>> {
+    pub(crate) fn wait_any(
+        &self,
+        tickets: &VecDeque<Result<u64>>,
+        deadline: Option<Instant>,
+    ) -> Result<Option<(usize, Reply)>> {
         self.wait_until(deadline, |state| {
             let ready = |t: &Result<u64>| t.as_ref().is_ok_and(|t| state.replies.contains_key(t));
             let at = if state.replies.is_empty() { None } else { tickets.iter().position(ready) }?;
@@ -199,7 +193,11 @@ impl Core {
     }
 
     /// Minds the pool until `found` finds what it wants.
-    pub(crate) fn wait_until<R>(&self, deadline: Option<Instant>, mut found: impl FnMut(&mut State) -> Option<R>) -> Result<Option<R>> {
+    pub(crate) fn wait_until<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut found: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<Option<R>> {
         self.waiting.fetch_add(1, SeqCst);
         let word = self.control.words().waiters(Role::First);
         let outcome = self.mind(word, deadline, &mut found);
@@ -207,7 +205,12 @@ impl Core {
         outcome
     }
 
-    fn mind<R>(&self, word: &AtomicU64, deadline: Option<Instant>, found: &mut impl FnMut(&mut State) -> Option<R>) -> Result<Option<R>> {
+    fn mind<R>(
+        &self,
+        word: &AtomicU64,
+        deadline: Option<Instant>,
+        found: &mut impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<Option<R>> {
         loop {
             let mut starting = false;
             let look = || {
@@ -242,14 +245,6 @@ impl Core {
         }
     }
 
-    fn look_after_starting(&self) {
-        let mut state = self.state.lock();
-        let stillborn = state.workers.iter().any(|w| w.tasks.word(READY).load(Relaxed) == 0 && !w.process.is_alive());
-        if stillborn {
-            self.bury(&mut state);
-        }
-    }
-
     /// Does what can be done now.
     pub(crate) fn step(&self, state: &mut State) {
         self.collect(state);
@@ -262,7 +257,7 @@ impl Core {
         self.balance(state);
     }
 
-    fn collect(&self, state: &mut State) {
+    pub(crate) fn collect(&self, state: &mut State) {
         for worker in &mut state.workers {
             while worker.answered < worker.sent {
                 let sequence = worker.answered;
@@ -290,14 +285,16 @@ impl Core {
     /// Sends tasks to those who have the fewest.
     fn send_out(&self, state: &mut State) {
         while !state.queue.is_empty() {
-            let Some(worker) = state.workers.iter_mut().min_by_key(|w| w.load()).filter(|w| w.load() < DEPTH) else {
+            let Some(worker) = state.workers.iter_mut().min_by_key(|w| w.load()).filter(|w| w.load() < DEPTH)
+            else {
                 return;
             };
             let Some(task) = state.queue.pop_front() else { return };
             if state.abandoned.remove(&task.ticket) {
                 continue;
             }
-            let exports = task.exports.iter().map(|o| Box::new(o.clone()) as Box<dyn std::any::Any + Send>).collect();
+            let exports =
+                task.exports.iter().map(|o| Box::new(o.clone()) as Box<dyn std::any::Any + Send>).collect();
             let parcel = Parcel { name: task.shim, codec: task.codec, bytes: &task.bytes, exports };
             match worker.tasks.write(worker.sent, parcel) {
                 Ok(()) => {
@@ -314,10 +311,14 @@ impl Core {
 
     /// When a worker has nothing and none is waiting to be sent, takes half of what the busiest has not begun.
     fn balance(&self, state: &mut State) {
-        if !state.queue.is_empty() || state.workers.len() < 2 || !state.workers.iter().any(|w| w.load() == 0) {
+        if !state.queue.is_empty() || state.workers.len() < 2 || !state.workers.iter().any(|w| w.load() == 0)
+        {
             return;
         }
-        let Some(busiest) = state.workers.iter_mut().max_by_key(|w| w.load()).filter(|w| w.load() >= 2) else { return };
+        let Some(busiest) = state.workers.iter_mut().max_by_key(|w| w.load()).filter(|w| w.load() >= 2)
+        else {
+            return;
+        };
         let keep = busiest.load().div_ceil(2);
         let first = busiest.answered;
         let mut taken = VecDeque::new();
@@ -329,67 +330,6 @@ impl Core {
         }
         taken.into_iter().for_each(|task| state.queue.push_front(task));
         self.send_out(state);
-    }
-
-    /// Clears up after workers that ended: their results are taken, what they were at is lost, the rest is sent again, and
-    /// others take their places.
-    fn bury(&self, state: &mut State) {
-        let mut at = 0;
-        while at < state.workers.len() {
-            if state.workers[at].process.is_alive() {
-                at += 1;
-                continue;
-            }
-            self.collect(state);
-            let mut worker = state.workers.swap_remove(at);
-            let how = worker.process.departure().unwrap_or(Departure::Unknown);
-            let who = worker.process.ident().clone();
-            let retired = matches!(how, Departure::Exited(0));
-            if !retired {
-                state.deaths.push((who.clone(), how));
-            }
-            let mut again = Vec::new();
-            for sequence in worker.answered..worker.sent {
-                let Some(Some(task)) = worker.out.pop_front() else { continue };
-                if worker.tasks.fate(sequence) == Fate::Untouched {
-                    again.push(task);
-                    continue;
-                }
-                let error = Error::Died { who: who.clone(), how };
-                let element = worker.tasks.word(ELEMENT).load(Relaxed);
-                state.replies.insert(task.ticket, Reply::Lost { error, element });
-                worker.done += 1;
-            }
-            again.into_iter().rev().for_each(|task| state.queue.push_front(task));
-            if worker.done == 0 && !retired {
-                state.stillborn += 1;
-                if state.stillborn >= STILLBORN_LIMIT.max(2 * self.plan.processes as u32) {
-                    let last = worker.process.join().err().map_or_else(String::new, |e| format!(": {e}"));
-                    self.break_down(state, format!("{} workers in a row died before they did anything{last}", state.stillborn));
-                }
-            }
-            let wanted = state.broken.is_none()
-                && (state.phase == Phase::Running || (state.phase == Phase::Closing && !state.queue.is_empty()));
-            if wanted && let Err(error) = self.start_worker(state) {
-                if state.workers.is_empty() {
-                    self.break_down(state, format!("no worker is left and none can be started: {error}"));
-                }
-            }
-        }
-    }
-
-    fn break_down(&self, state: &mut State, detail: String) {
-        let error = Error::PoolBroken { detail };
-        state.broken = Some(error.clone());
-        self.refuse_all(state, &error);
-    }
-
-    fn refuse_all(&self, state: &mut State, error: &Error) {
-        let queued: Vec<Task> = state.queue.drain(..).collect();
-        let out: Vec<Task> = state.workers.iter_mut().flat_map(|w| w.out.iter_mut().filter_map(Option::take)).collect();
-        for task in queued.into_iter().chain(out) {
-            state.replies.insert(task.ticket, Reply::Refused(error.clone()));
-        }
     }
 
     /// No more tasks; workers leave once they have done theirs.

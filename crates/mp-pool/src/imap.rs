@@ -84,7 +84,9 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> ImapUnorde
     }
 }
 
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator for ImapUnordered<'_, I, A, T> {
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator
+    for ImapUnordered<'_, I, A, T>
+{
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
@@ -112,7 +114,10 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator f
 }
 
 impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator for Imap<'_, I, A, T> {}
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator for ImapUnordered<'_, I, A, T> {}
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator
+    for ImapUnordered<'_, I, A, T>
+{
+}
 
 impl<I, A, T> fmt::Debug for Imap<'_, I, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

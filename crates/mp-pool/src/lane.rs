@@ -28,7 +28,9 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering::*, fence};
 
-use mp_session::{Blueprint, CellState, Error, Kind, Message, Object, Result, Role, Session, Shape, Status, Taking};
+use mp_session::{
+    Blueprint, CellState, Error, Kind, Message, Object, Result, Role, Session, Shape, Status, Taking,
+};
 use mp_wire::Codec;
 use serde::{Deserialize, Serialize};
 
@@ -201,7 +203,11 @@ impl Ring {
                 }
                 // The last round's message was never taken (its slot was revoked): it goes now.
                 Status::Full => drop(self.take_message(sequence)?),
-                _ => return Err(Error::Layout { detail: format!("pool: a slot of a lane is in use: {seen:?}") }),
+                _ => {
+                    return Err(Error::Layout {
+                        detail: format!("pool: a slot of a lane is in use: {seen:?}"),
+                    });
+                }
             }
         }
     }
@@ -248,7 +254,11 @@ impl Ring {
 
     /// How far the worker, who is dead, came with a task without result.
     pub(crate) fn fate(&self, sequence: u64) -> Fate {
-        if self.stamp_word(sequence).load(Acquire) == stamp(sequence, TAKEN) { Fate::Begun } else { Fate::Untouched }
+        if self.stamp_word(sequence).load(Acquire) == stamp(sequence, TAKEN) {
+            Fate::Begun
+        } else {
+            Fate::Untouched
+        }
     }
 
     /// Reads a slot that is ready (a result) or was begun (a task).
@@ -311,7 +321,11 @@ mod tests {
         assert!(ring.revoke(0) && !ring.begin(0));
         assert_eq!((ring.look(0), ring.fate(0)), (Found::Revoked, Fate::Untouched));
         ring.write(SLOTS, parcel(&big)).unwrap();
-        assert_eq!(session.stats().objects, before + 1, "the older message went when the slot was used again");
+        assert_eq!(
+            session.stats().objects,
+            before + 1,
+            "the older message went when the slot was used again"
+        );
         drop(ring);
         assert_eq!(session.stats().objects, before - 1, "and the younger with the ring");
     }

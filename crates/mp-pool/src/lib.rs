@@ -8,13 +8,14 @@
 //! |---|---|
 //! | `pool` | the pool as its users see it |
 //! | `results`, `imap`, `chunks` | single results, lazy maps, eager maps |
-//! | `core` | which task is where, what came back, who died |
+//! | `core`, `crew` | which task is where, what came back; starting and losing workers |
 //! | `lane` | what lies between the pool and one worker |
 //! | `worker`, `shim` | the worker's side |
 //! | `minder` | work that nobody waits for, callbacks |
 
 mod chunks;
 mod core;
+mod crew;
 mod imap;
 mod lane;
 mod minder;

@@ -31,7 +31,10 @@ struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("callbacks", &self.callbacks.len()).field("leaving", &self.leaving).finish()
+        f.debug_struct("Shared")
+            .field("callbacks", &self.callbacks.len())
+            .field("leaving", &self.leaving)
+            .finish()
     }
 }
 
@@ -85,14 +88,17 @@ fn mind(core: &Core, shared: &Mutex<Shared>, send: &mpsc::Sender<(Callback, Opti
     while !gone {
         let minded = core.mind_second(|state| {
             let mut shared = shared.lock();
-            let done: Vec<u64> = shared.callbacks.keys().copied().filter(|t| Core::has_reply(state, *t)).collect();
+            let done: Vec<u64> =
+                shared.callbacks.keys().copied().filter(|t| Core::has_reply(state, *t)).collect();
             for ticket in done {
                 if let Some(callback) = shared.callbacks.remove(&ticket) {
                     // The receiver lives as long as we do.
                     let _ = send.send((callback, Core::take_reply(state, ticket)));
                 }
             }
-            gone = shared.leaving && shared.callbacks.is_empty() && (state.phase == Phase::Terminated || !Core::is_busy(state));
+            gone = shared.leaving
+                && shared.callbacks.is_empty()
+                && (state.phase == Phase::Terminated || !Core::is_busy(state));
             gone
         });
         if minded.is_err() {

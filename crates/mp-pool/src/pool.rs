@@ -100,7 +100,9 @@ impl Builder {
     pub fn build(self) -> Result<Pool> {
         let processes = self.processes.unwrap_or_else(mp_process::cpu_count);
         if processes == 0 || self.max_tasks == Some(0) {
-            return Err(Error::InvalidArgument { detail: "a pool needs a worker, and a worker a task".into() });
+            return Err(Error::InvalidArgument {
+                detail: "a pool needs a worker, and a worker a task".into(),
+            });
         }
         let session = Session::current()?;
         let initializer = match self.initializer {
@@ -229,7 +231,12 @@ impl Pool {
         self.map_chunked(shim::star_chunk::<F, A>(f), items, None)?.into_iter().collect()
     }
 
-    fn map_chunked<A, T, I>(&self, shim: TaskShim, items: I, chunk_size: Option<usize>) -> Result<Vec<Result<T>>>
+    fn map_chunked<A, T, I>(
+        &self,
+        shim: TaskShim,
+        items: I,
+        chunk_size: Option<usize>,
+    ) -> Result<Vec<Result<T>>>
     where
         A: mp_wire::Message,
         T: mp_wire::Message,
@@ -332,7 +339,10 @@ impl Drop for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("workers", &self.workers()).field("phase", &self.core.phase()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("workers", &self.workers())
+            .field("phase", &self.core.phase())
+            .finish_non_exhaustive()
     }
 }
 

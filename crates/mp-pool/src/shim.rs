@@ -14,8 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-use mp_process::Target;
 use mp_process::__private::{Produced, name_of, produce, read, shim_of};
+use mp_process::Target;
 use mp_wire::{Codec, Error, Message, Output, Result};
 
 const ALL_WELL: u8 = 100;
@@ -43,7 +43,10 @@ pub(crate) unsafe fn of_name(name: i64) -> TaskShim {
 /// A value of `F` exists, in this or in the process that sent us here.
 unsafe fn conjure<F: Copy>() -> F {
     const {
-        assert!(size_of::<F>() == 0, "a task must be a function or a closure that captures nothing, not a function pointer");
+        assert!(
+            size_of::<F>() == 0,
+            "a task must be a function or a closure that captures nothing, not a function pointer"
+        );
     }
     // SAFETY: it has no size, so nothing is read; that such a value may exist is the caller's promise.
     unsafe { NonNull::<F>::dangling().as_ptr().read() }
@@ -153,7 +156,10 @@ pub(crate) fn read_chunk<T: Message>(
     imports: Vec<Box<dyn Any + Send>>,
     expected: usize,
 ) -> Result<Vec<Result<T>>> {
-    let bad = || Error::Decode { type_name: std::any::type_name::<Vec<T>>().into(), detail: "a malformed chunk".into() };
+    let bad = || Error::Decode {
+        type_name: std::any::type_name::<Vec<T>>().into(),
+        detail: "a malformed chunk".into(),
+    };
     match payload.split_first() {
         Some((&ALL_WELL, rest)) => {
             let values: Vec<T> = mp_wire::decode(codec, rest, imports)?;

@@ -94,7 +94,8 @@ fn initialise(name: i64, message: Message) -> Result<()> {
     let shim = unsafe { shim_of(name) };
     let (codec, payload) = message.payload()?;
     let produced = shim(codec, payload, message.imports()?);
-    mp_wire::Outcome::decode(&produced.payload).0.into_result().map_err(|error| Error::PoolBroken {
-        detail: format!("the initializer of a worker failed: {error}"),
-    })
+    mp_wire::Outcome::decode(&produced.payload)
+        .0
+        .into_result()
+        .map_err(|error| Error::PoolBroken { detail: format!("the initializer of a worker failed: {error}") })
 }

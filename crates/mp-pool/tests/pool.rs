@@ -26,7 +26,8 @@ fn map_keeps_order_and_apply_returns() {
 fn large_arguments_and_results_travel() {
     let pool = pool(2);
     let big: Vec<f64> = (0..200_000).map(f64::from).collect();
-    let sums = pool.imap(|v: Vec<f64>| v.into_iter().map(|x| x * 2.0).collect::<Vec<_>>(), (0..20).map(|_| big.clone()));
+    let sums = pool
+        .imap(|v: Vec<f64>| v.into_iter().map(|x| x * 2.0).collect::<Vec<_>>(), (0..20).map(|_| big.clone()));
     for doubled in sums {
         assert_eq!(doubled.unwrap()[100], 200.0);
     }
@@ -80,7 +81,14 @@ fn a_killed_worker_costs_one_task() {
 #[test]
 fn exits_and_aborts_in_tasks_are_errors() {
     let pool = pool(2);
-    let exit: Result<(), _> = pool.apply(|code: i32| if code > 0 { std::process::exit(code) }, (3,));
+    let exit: Result<(), _> = pool.apply(
+        |code: i32| {
+            if code > 0 {
+                std::process::exit(code)
+            }
+        },
+        (3,),
+    );
     assert!(matches!(exit, Err(Error::Died { how: mp_process::Departure::Exited(3), .. })), "{exit:?}");
     assert_eq!(pool.apply(|x: u8| x, (1,)).unwrap(), 1);
 }
@@ -131,12 +139,16 @@ fn callbacks_run_here_and_their_panics_are_their_own() {
     let (send, receive) = std::sync::mpsc::channel();
     for i in 0..100_u32 {
         let send = send.clone();
-        pool.apply_with_callback(|i: u32| (i, std::process::id()), (i,), move |result| {
-            let (i, pid) = result.unwrap();
-            assert_ne!(pid, std::process::id());
-            send.send((i, std::process::id())).unwrap();
-            assert!(i != 50, "this one panics");
-        })
+        pool.apply_with_callback(
+            |i: u32| (i, std::process::id()),
+            (i,),
+            move |result| {
+                let (i, pid) = result.unwrap();
+                assert_ne!(pid, std::process::id());
+                send.send((i, std::process::id())).unwrap();
+                assert!(i != 50, "this one panics");
+            },
+        )
         .unwrap();
     }
     drop(send);

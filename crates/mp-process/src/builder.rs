@@ -245,7 +245,7 @@ impl Builder {
         let mut env: Vec<(OsString, OsString)> =
             if self.env_clear { Vec::new() } else { std::env::vars_os().collect() };
         for (key, value) in &self.env {
-            env.retain(|(k, _)| k != key);
+            env.retain(|(k, _)| !mp_sys::same_variable(k, key));
             if let Some(value) = value {
                 env.push((key.clone(), value.clone()));
             }

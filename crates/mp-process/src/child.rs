@@ -23,9 +23,7 @@ pub fn init() {
         unsafe { std::env::remove_var(SERVER_VAR) };
         let code = match serve(&value.to_string_lossy()) {
             Ok(Life::Served) => 0,
-            Ok(Life::Child(prepared, member)) => {
-                live(prepared.enter(member))
-            }
+            Ok(Life::Child(prepared, member)) => live(prepared.enter(member)),
             Err(error) => report(&error),
         };
         std::process::exit(code);
@@ -65,9 +63,8 @@ fn live(session: Result<Session>) -> i32 {
 
 /// Takes the arguments, becomes what the parent wants, and calls.
 fn work(session: &Session) -> Result<Produced> {
-    let message = session
-        .take_arguments()?
-        .ok_or_else(|| Error::Other("the parent left no arguments".into()))?;
+    let message =
+        session.take_arguments()?.ok_or_else(|| Error::Other("the parent left no arguments".into()))?;
     let (codec, payload) = message.payload()?;
     let (spec, args) = Spec::read(payload)?;
     if spec.image != mp_sys::image_id() {
@@ -76,6 +73,8 @@ fn work(session: &Session) -> Result<Produced> {
         });
     }
     current::set_role(&spec);
+    // Rust's runtime has done it where we come from `main`; under a test harness we come before it.
+    mp_sys::reset_signals().map_err(|e| Error::os("reset signals", e))?;
     if spec.daemon {
         end_with_parent(session)?;
     }
@@ -128,10 +127,12 @@ enum Life {
 fn serve(value: &str) -> Result<Life> {
     let (channel, ticket) = fork_server::parse(value)?;
     // SAFETY: the parent made this descriptor for us and named it; nobody else uses it.
-    let channel = unsafe { Channel::from_inherited(channel) }.map_err(|e| Error::os("fork server: channel", e))?;
+    let channel =
+        unsafe { Channel::from_inherited(channel) }.map_err(|e| Error::os("fork server: channel", e))?;
     let prepared = Prepared::open(ticket)?;
-    let [memory, liveness] = prepared.descriptors();
-    mp_sys::close_all_except(&[memory, liveness, channel.as_inherited()])
+    let mut needed = prepared.descriptors();
+    needed.push(channel.as_inherited());
+    mp_sys::close_all_except(&needed)
         .map_err(|e| Error::os("fork server: close what it does not need", e))?;
     // Children compare it with their parent's: computed once, here.
     mp_sys::image_id();
@@ -157,14 +158,19 @@ fn serve(value: &str) -> Result<Life> {
                 let _ = answer(&channel, mp_sys::current_pid(), 0, member);
                 drop(channel);
                 become_child(request[8] != 0, streams)?;
-                return Ok(Life::Child(prepared, mp_session::MemberId::from_bits(u64::from_le_bytes(member))));
+                return Ok(Life::Child(
+                    prepared,
+                    mp_session::MemberId::from_bits(u64::from_le_bytes(member)),
+                ));
             }
             Ok(Forked::Parent(pid)) => answer(&channel, pid, 0, member),
             Err(error) => answer(&channel, 0, error.raw_os_error().unwrap_or(-1), member),
         };
         match answered {
             // The parent is gone.
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Life::Served),
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset) => {
+                return Ok(Life::Served);
+            }
             answered => answered.map_err(|e| Error::os("fork server: answer", e))?,
         }
     }
@@ -181,8 +187,9 @@ fn answer(channel: &Channel, pid: u32, code: i32, member: [u8; 8]) -> std::io::R
 /// What the server is and a child is not.
 fn become_child(own_streams: bool, streams: Vec<mp_sys::OsHandle>) -> Result<()> {
     if own_streams {
-        let streams: [_; 3] =
-            streams.try_into().map_err(|_| Error::Other("fork server: three streams were announced".into()))?;
+        let streams: [_; 3] = streams
+            .try_into()
+            .map_err(|_| Error::Other("fork server: three streams were announced".into()))?;
         mp_sys::replace_stdio(streams).map_err(|e| Error::os("standard streams", e))?;
     }
     mp_sys::join_parents_group().map_err(|e| Error::os("process group", e))

@@ -38,6 +38,9 @@ pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
 pub(crate) const REQUEST: usize = 9;
 pub(crate) const ANSWER: usize = 16;
 
+/// A server that was killed is no reason to give a start up; one that dies each time is.
+const ATTEMPTS: u32 = 5;
+
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
 #[derive(Debug)]
@@ -91,7 +94,7 @@ pub(crate) fn complete(order: &mut Order) -> Result<()> {
 pub(crate) fn launch(place: &Place, order: Order) -> Result<StartedProcess> {
     let mut guard = SERVER.lock();
     let streams = own_streams(&order.streams)?;
-    for last_try in [false, true] {
+    for attempt in 1..=ATTEMPTS {
         if guard.is_none() {
             *guard = Some(Server::start()?);
         }
@@ -108,8 +111,8 @@ pub(crate) fn launch(place: &Place, order: Order) -> Result<StartedProcess> {
                     let _ = dead.process.signal(mp_sys::Signal::Kill);
                     dead.process.wait(None)?;
                 }
-                if last_try {
-                    return Err(Error::os("fork server: it ended twice in a row", error));
+                if attempt == ATTEMPTS {
+                    return Err(Error::os(format!("fork server: it ended {ATTEMPTS} times in a row"), error));
                 }
             }
         }

@@ -50,7 +50,7 @@ fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {
         program: Program::SelfImage,
         args: std::env::args_os().skip(1).collect(),
         env,
-        inherit: ticket.descriptors().to_vec(),
+        inherit: ticket.descriptors(),
         stdio: order.streams.map(|s| match s {
             Stream::Inherit => Stdio::Inherit,
             Stream::Null => Stdio::Null,
@@ -67,8 +67,7 @@ pub(crate) fn start_error(what: &str, e: std::io::Error) -> Error {
     let limit = match e.kind() {
         std::io::ErrorKind::WouldBlock => Some("processes (RLIMIT_NPROC, or the container's pids.max)"),
         std::io::ErrorKind::OutOfMemory => Some("memory"),
-        // EMFILE and ENFILE have no kind of their own.
-        _ if matches!(e.raw_os_error(), Some(23 | 24)) => Some("open descriptors"),
+        _ if mp_sys::is_out_of_descriptors(&e) => Some("open descriptors"),
         _ => None,
     };
     match limit {

@@ -93,7 +93,13 @@ impl Process<()> {
 }
 
 impl<T: mp_wire::Message> Process<T> {
-    pub(crate) fn new(place: Place, process: Arc<StartedProcess>, name: String, daemon: bool, method: StartMethod) -> Self {
+    pub(crate) fn new(
+        place: Place,
+        process: Arc<StartedProcess>,
+        name: String,
+        daemon: bool,
+        method: StartMethod,
+    ) -> Self {
         let ident = Ident { pid: process.pid(), name };
         let shared = Arc::new(Shared {
             place,

@@ -102,7 +102,8 @@ impl Spec {
                 .map_err(|e| Error::os(format!("limit {limit:?} to {value}"), e))?;
         }
         if let Some(cwd) = &self.cwd {
-            std::env::set_current_dir(cwd).map_err(|e| Error::os(format!("change to {}", cwd.display()), e))?;
+            std::env::set_current_dir(cwd)
+                .map_err(|e| Error::os(format!("change to {}", cwd.display()), e))?;
         }
         if self.uid.is_some() || self.gid.is_some() {
             mp_sys::set_ids(self.uid, self.gid).map_err(|e| Error::os("change user or group", e))?;
@@ -148,7 +149,12 @@ mod tests {
 
     #[test]
     fn a_spec_comes_back_and_garbage_is_an_error() {
-        let spec = Spec { target: -77, cwd: Some("/".into()), limits: vec![(Limit::OpenFiles, 32)], ..Spec::default() };
+        let spec = Spec {
+            target: -77,
+            cwd: Some("/".into()),
+            limits: vec![(Limit::OpenFiles, 32)],
+            ..Spec::default()
+        };
         let mut bytes = vec![];
         spec.write(&mut bytes).unwrap();
         bytes.extend_from_slice(b"args");

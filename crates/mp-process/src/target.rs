@@ -131,7 +131,10 @@ pub unsafe fn shim_of(name: i64) -> Shim {
 /// The shim of a target, which must have no value.
 pub(crate) fn shim<F: Target<A>, A: Message>(_: F) -> Shim {
     const {
-        assert!(size_of::<F>() == 0, "a target must be a function or a closure that captures nothing, not a function pointer");
+        assert!(
+            size_of::<F>() == 0,
+            "a target must be a function or a closure that captures nothing, not a function pointer"
+        );
     }
     |codec, bytes, imports| {
         // SAFETY: `F` has no size, is `Copy`, and a value of it was handed to `shim` in the process that sent us here.
@@ -202,7 +205,11 @@ impl Produced {
 ///
 /// # Errors
 /// [`Error::Failed`], [`Error::Panicked`], [`Error::Decode`].
-pub fn read<T: Message>(codec: Codec, payload: &[u8], imports: impl FnOnce() -> Result<Vec<Box<dyn Any + Send>>>) -> Result<T> {
+pub fn read<T: Message>(
+    codec: Codec,
+    payload: &[u8],
+    imports: impl FnOnce() -> Result<Vec<Box<dyn Any + Send>>>,
+) -> Result<T> {
     let (outcome, at) = Outcome::decode(payload);
     outcome.into_result()?;
     mp_wire::decode(codec, &payload[at..], imports()?)
@@ -240,6 +247,8 @@ mod tests {
         let panicked = call::<_, u8>(shim(|x: u8| if x == 1 { panic!("at the disco") } else { x }), &(1_u8,));
         assert!(matches!(&panicked, Err(Error::Panicked(p)) if p.message == "at the disco"), "{panicked:?}");
         let misread = call::<_, u8>(shim(|s: String| s.len() as u8), &(vec![255_u8; 3],));
-        assert!(matches!(&misread, Err(Error::Failed(f)) if matches!(f.source.as_deref(), Some(Error::Decode { .. }))));
+        assert!(
+            matches!(&misread, Err(Error::Failed(f)) if matches!(f.source.as_deref(), Some(Error::Decode { .. })))
+        );
     }
 }

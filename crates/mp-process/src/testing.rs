@@ -19,7 +19,10 @@
 #[macro_export]
 macro_rules! enable_in_tests {
     () => {
-        #[allow(unsafe_code, reason = "a section of the image where functions to be called before main are listed")]
+        #[allow(
+            unsafe_code,
+            reason = "a section of the image where functions to be called before main are listed"
+        )]
         const _: () = {
             extern "C" fn before_main() {
                 $crate::__private::init();

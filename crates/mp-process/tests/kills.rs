@@ -44,7 +44,9 @@ fn busy(shared: Object, seed: u64, kind: u8) -> u64 {
             2 => {
                 let until = Instant::now() + Duration::from_micros(chance.below(500));
                 let nobody = || ThreadId::NONE;
-                session.wait(shared.words().waiters(Role::First), Some(until), &nobody, || Ok(None::<()>)).unwrap();
+                session
+                    .wait(shared.words().waiters(Role::First), Some(until), &nobody, || Ok(None::<()>))
+                    .unwrap();
             }
             3 => {
                 let threads: Vec<_> = (0..3)
@@ -115,7 +117,13 @@ fn rounds_of_kills_leave_nothing() {
                 let _ = session.notice_deaths();
                 held(&session) == before && shared.holders(Role::First) == 1
             });
-            assert!(clean, "round {round}: {:?}, at first {before:?}, {} hold it; {:?}", held(&session), shared.holders(Role::First), session.objects());
+            assert!(
+                clean,
+                "round {round}: {:?}, at first {before:?}, {} hold it; {:?}",
+                held(&session),
+                shared.holders(Role::First),
+                session.objects()
+            );
         }
     }
     // Handles that were dropped are collected at some later start.
@@ -180,20 +188,23 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
             }
             kills
         });
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        let ends: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         over.store(true, Release);
+        assert!(ends.into_iter().all(|end| end.is_ok()));
         killer.join().unwrap()
     });
     eprintln!("{kills} kills of the server in {} starts", each * 4);
     assert!(kills > 0);
     assert_eq!(runs_of.words().word(0).load(SeqCst), each * 4, "each ran once");
     start().spawn(|| (), ()).unwrap().join().unwrap();
-    assert!(soon(|| {
-        let _ = session.notice_deaths();
-        held(&session) == before
-    }), "{:?}, at first {before:?}", held(&session));
+    assert!(
+        soon(|| {
+            let _ = session.notice_deaths();
+            held(&session) == before
+        }),
+        "{:?}, at first {before:?}",
+        held(&session)
+    );
     assert_eq!((children_of(own).len(), descriptors().len()), (others, files));
 }
 
@@ -241,7 +252,10 @@ fn a_kill_is_told_to_whoever_joins() {
         let pid = child.pid();
         child.kill().unwrap();
         let error = child.join().unwrap_err();
-        assert!(matches!(&error, Error::Died { who, how: mp_process::Departure::Signalled(9) } if who.pid == pid), "{error}");
+        assert!(
+            matches!(&error, Error::Died { who, how: mp_process::Departure::Signalled(9) } if who.pid == pid),
+            "{error}"
+        );
         assert!(!runs(pid));
     }
 }

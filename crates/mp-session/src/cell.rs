@@ -167,17 +167,37 @@ pub(crate) struct Claim<'a> {
 impl<'a> Claim<'a> {
     /// Tries to turn `FREE(l)`, seen as `seen`, into `CLAIMED(t, l)`. `record` is the ledger word of the reference that
     /// is going to be handed over, or 0.
-    pub(crate) fn put(ground: &'a Ground, thread: u32, cell: &'a Cell, seen: CellState, record: u64) -> Option<Claim<'a>> {
+    pub(crate) fn put(
+        ground: &'a Ground,
+        thread: u32,
+        cell: &'a Cell,
+        seen: CellState,
+        record: u64,
+    ) -> Option<Claim<'a>> {
         Claim::make(ground, thread, cell, seen, Status::Claimed, Op::PutTry, record)
     }
 
     /// Tries to turn `FULL(l)` into `TAKEN(t, l)`; `record` is the ledger word to move the reference to, or 0.
-    pub(crate) fn take(ground: &'a Ground, thread: u32, cell: &'a Cell, seen: CellState, record: u64) -> Option<Claim<'a>> {
+    pub(crate) fn take(
+        ground: &'a Ground,
+        thread: u32,
+        cell: &'a Cell,
+        seen: CellState,
+        record: u64,
+    ) -> Option<Claim<'a>> {
         Claim::make(ground, thread, cell, seen, Status::Taken, Op::TakeTry, record)
     }
 
     #[inline]
-    fn make(ground: &'a Ground, thread: u32, cell: &'a Cell, seen: CellState, to: Status, op: Op, record: u64) -> Option<Claim<'a>> {
+    fn make(
+        ground: &'a Ground,
+        thread: u32,
+        cell: &'a Cell,
+        seen: CellState,
+        to: Status,
+        op: Op,
+        record: u64,
+    ) -> Option<Claim<'a>> {
         let mine = seen.by(thread, to).pack();
         let intent = &ground.thread(thread).intent;
         intent.begin(op, ground.offset_of(&cell.state), mine, record, 0);
@@ -257,13 +277,17 @@ impl Cell {
     /// Steps over a cell whose producer died. `true` if it was this call that did.
     pub fn bury(&self, seen: CellState) -> bool {
         let next = CellState { lap: seen.lap + 1, thread: 0, status: Status::Free };
-        seen.status == Status::Dead && self.state.compare_exchange(seen.pack(), next.pack(), AcqRel, Relaxed).is_ok()
+        seen.status == Status::Dead
+            && self.state.compare_exchange(seen.pack(), next.pack(), AcqRel, Relaxed).is_ok()
     }
 
     /// Closes an empty cell for good: the ring goes on elsewhere.
     pub fn mark_moved(&self, seen: CellState) -> bool {
         seen.status == Status::Free
-            && self.state.compare_exchange(seen.pack(), seen.with(Status::Moved).pack(), AcqRel, Relaxed).is_ok()
+            && self
+                .state
+                .compare_exchange(seen.pack(), seen.with(Status::Moved).pack(), AcqRel, Relaxed)
+                .is_ok()
     }
 }
 
@@ -289,7 +313,9 @@ mod tests {
 
     #[test]
     fn states_survive_packing() {
-        for status in [Status::Free, Status::Claimed, Status::Full, Status::Taken, Status::Dead, Status::Moved] {
+        for status in
+            [Status::Free, Status::Claimed, Status::Full, Status::Taken, Status::Dead, Status::Moved]
+        {
             let s = CellState { lap: 1 << 40, thread: 16_383, status };
             assert_eq!(CellState::unpack(s.pack()), s);
         }
@@ -380,7 +406,9 @@ mod tests {
             let (state, left) = (cell.state(), record.load(Relaxed));
             match stage {
                 0..=2 => assert_eq!((state, left), (full, 0), "delivered again, stage {stage}"),
-                _ => assert_eq!((state, left), (free(8), owned.pack()), "the dead one has it, and it is swept"),
+                _ => {
+                    assert_eq!((state, left), (free(8), owned.pack()), "the dead one has it, and it is swept")
+                }
             }
         }
     }

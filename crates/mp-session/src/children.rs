@@ -43,7 +43,10 @@ impl StartedProcess {
         };
         let mut lock = lock;
         if lock.is_none() {
-            *lock = self.child.wait(deadline).map_err(|e| Error::os(format!("wait for process {}", self.pid()), e))?;
+            *lock = self
+                .child
+                .wait(deadline)
+                .map_err(|e| Error::os(format!("wait for process {}", self.pid()), e))?;
         }
         Ok(lock.as_ref().map(departure))
     }

@@ -63,7 +63,8 @@ impl Header {
     }
 
     pub(crate) fn image_id(&self) -> [u8; 16] {
-        (u128::from(self.image_id[0].load(Relaxed)) | u128::from(self.image_id[1].load(Relaxed)) << 64).to_le_bytes()
+        (u128::from(self.image_id[0].load(Relaxed)) | u128::from(self.image_id[1].load(Relaxed)) << 64)
+            .to_le_bytes()
     }
 
     /// Checks that a region handed to this process is a session that it can take part in.

@@ -37,16 +37,16 @@ use parking_lot::Mutex;
 
 use crate::ground::Ground;
 use crate::layout::{SPAN, TAGS_PER_SPAN};
+use crate::runs::run_spans;
 
 const SMALL: u32 = 1 << 16;
-const RUN: u32 = 2 << 16;
+pub(crate) const RUN: u32 = 2 << 16;
 /// Tags at or above name members, below they are entry index + 1.
 const MEMBER_TAG: u32 = 0x8000_0000;
 
 /// Block sizes, all multiples of 64 so that a block starts on a cache line.
-const CLASSES: [u32; 18] = [
-    64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 21824, 32768,
-];
+const CLASSES: [u32; 18] =
+    [64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 21824, 32768];
 const LARGEST_SMALL: u64 = 32768;
 /// A freed run at least this many spans long gives its pages back.
 const DISCARD_FROM: u32 = 128;
@@ -61,6 +61,9 @@ impl Tag {
     }
     pub(crate) fn member(index: u32) -> Tag {
         Tag(MEMBER_TAG | index)
+    }
+    pub(crate) fn word(self) -> u32 {
+        self.0
     }
 }
 
@@ -91,21 +94,6 @@ impl Magazines {
     }
 }
 
-/// How many spans a run of `class` has: 1 to 8, then four steps to each doubling.
-fn run_spans(class: u32) -> u32 {
-    if class < 8 {
-        return class + 1;
-    }
-    let (octave, step) = ((class - 8) / 4, (class - 8) % 4 + 1);
-    (8 << octave) + ((8 << octave) / 4) * step
-}
-
-const RUN_CLASSES: u32 = 64;
-
-fn run_class(spans: u64) -> Option<u32> {
-    (0..RUN_CLASSES).find(|c| u64::from(run_spans(*c)) >= spans)
-}
-
 fn small_class(size: u64) -> usize {
     CLASSES.iter().position(|c| u64::from(*c) >= size).unwrap_or(CLASSES.len() - 1)
 }
@@ -113,7 +101,13 @@ fn small_class(size: u64) -> usize {
 impl Ground {
     /// Takes a block of at least `size` bytes for `tag`, noting it in the word `note` first. The bytes are whatever
     /// the last user left.
-    pub(crate) fn allocate(&self, magazines: &Magazines, size: u64, tag: Tag, note: &std::sync::atomic::AtomicU64) -> Result<u64> {
+    pub(crate) fn allocate(
+        &self,
+        magazines: &Magazines,
+        size: u64,
+        tag: Tag,
+        note: &std::sync::atomic::AtomicU64,
+    ) -> Result<u64> {
         if size > LARGEST_SMALL {
             return self.allocate_run(size.div_ceil(SPAN), tag, note);
         }
@@ -158,7 +152,9 @@ impl Ground {
         let span = self.layout.span_of(offset);
         let kind = self.span_kind(span).load(Acquire);
         let block = match kind & !0xFFFF {
-            SMALL => ((offset - self.layout.span(span)) / u64::from(CLASSES[(kind & 0xFFFF) as usize])) as u32,
+            SMALL => {
+                ((offset - self.layout.span(span)) / u64::from(CLASSES[(kind & 0xFFFF) as usize])) as u32
+            }
             RUN => 0,
             _ => return false,
         };
@@ -257,111 +253,6 @@ impl Ground {
         }
     }
 
-    fn allocate_run(&self, spans: u64, tag: Tag, note: &std::sync::atomic::AtomicU64) -> Result<u64> {
-        let class = run_class(spans).ok_or_else(|| self.full("object size", format!("{} bytes", spans * SPAN)))?;
-        let take = |span: u32| {
-            let offset = self.layout.span(span);
-            note.store(offset, Release);
-            self.tag(span, 0).compare_exchange(0, tag.0, AcqRel, Relaxed).ok()?;
-            // Since we looked, another may have taken it, cut it small and let its first block go. Now that the tag is
-            // ours the kind cannot change any more.
-            if self.span_kind(span).load(Acquire) & RUN == 0 {
-                self.tag(span, 0).store(0, Release);
-                return None;
-            }
-            Some(offset)
-        };
-        // 1. A run that somebody freed.
-        for hint in &self.header().run_hints[class as usize] {
-            let span = hint.load(Relaxed);
-            if span != 0
-                && hint.compare_exchange(span, 0, AcqRel, Relaxed).is_ok()
-                && self.is_run(span - 1, class)
-                && let Some(offset) = take(span - 1)
-            {
-                return Ok(offset);
-            }
-        }
-        // 2. New ground.
-        while let Some(span) = self.advance_frontier(class)? {
-            if let Some(offset) = take(span) {
-                return Ok(offset);
-            }
-        }
-        // 3. No new ground: search for a run whose hint was lost, or for a larger one.
-        let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
-        let mut span = 0;
-        while span < end {
-            let kind = self.span_kind(span).load(Acquire);
-            let length = if kind & RUN != 0 { run_spans(kind & 0xFFFF) } else { 1 };
-            let fits = kind & RUN != 0 && (class..class + 8).contains(&(kind & 0xFFFF));
-            if fits && self.tag(span, 0).load(Relaxed) == 0 {
-                if let Some(offset) = take(span) {
-                    return Ok(offset);
-                }
-            }
-            span += length;
-        }
-        note.store(0, Release);
-        let limit = self.header().span_limit.load(Relaxed);
-        let what = if limit < self.layout.span_count { "memory budget of the session" } else { "size of the session" };
-        Err(self.full(what, format!("no {} KiB left of {} MiB", spans * SPAN / 1024, u64::from(limit) * SPAN >> 20)))
-    }
-
-    fn is_run(&self, span: u32, class: u32) -> bool {
-        span < self.layout.span_count && self.span_kind(span).load(Acquire) == RUN | class
-    }
-
-    /// Makes a new free run at the frontier and returns its head; `None` when there is no room.
-    fn advance_frontier(&self, class: u32) -> Result<Option<u32>> {
-        let frontier = &self.header().span_frontier;
-        let limit = self.header().span_limit.load(Relaxed).min(self.layout.span_count);
-        loop {
-            let at = frontier.load(Acquire);
-            if at >= limit {
-                return Ok(None);
-            }
-            let kind = self.span_kind(at);
-            let mut seen = kind.load(Acquire);
-            let ours = seen == 0;
-            if ours {
-                if at + run_spans(class) > limit {
-                    return Ok(None);
-                }
-                self.region.commit(self.layout.tag(at, 0), TAGS_PER_SPAN * 4)?;
-                self.region.commit(self.layout.span(at), u64::from(run_spans(class)) * SPAN)?;
-                // A frontier that moved on in between makes this exchange fail: kinds are never zero below it.
-                seen = match kind.compare_exchange(0, RUN | class, AcqRel, Acquire) {
-                    Ok(_) => RUN | class,
-                    Err(now) => {
-                        let _ = frontier.compare_exchange(at, at + self.length_of(now), AcqRel, Relaxed);
-                        continue;
-                    }
-                };
-            }
-            // Ours, or one that somebody set and did not live (or had no time yet) to step over.
-            let _ = frontier.compare_exchange(at, at + self.length_of(seen), AcqRel, Relaxed);
-            if ours {
-                return Ok(Some(at));
-            }
-        }
-    }
-
-    /// The length of the run that a kind at the frontier stands for; a kind there is a run's, or a run of one that was
-    /// already cut small.
-    fn length_of(&self, kind: u32) -> u32 {
-        if kind & RUN != 0 { run_spans(kind & 0xFFFF) } else { 1 }
-    }
-
-    fn hint_run(&self, class: u32, span: u32) {
-        for hint in &self.header().run_hints[class as usize] {
-            if hint.compare_exchange(0, span + 1, AcqRel, Relaxed).is_ok() {
-                return;
-            }
-        }
-        // No place for a hint: the search finds the run when new ground is out.
-    }
-
     /// Bytes of blocks in use, counted from the tags.
     pub(crate) fn bytes_in_use(&self) -> u64 {
         let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
@@ -377,7 +268,8 @@ impl Ground {
             } else {
                 if kind & SMALL != 0 {
                     let size = CLASSES[(kind & 0xFFFF) as usize];
-                    let used = (0..SPAN as u32 / size).filter(|b| self.tag(span, *b).load(Relaxed) != 0).count();
+                    let used =
+                        (0..SPAN as u32 / size).filter(|b| self.tag(span, *b).load(Relaxed) != 0).count();
                     bytes += used as u64 * u64::from(size);
                 }
                 span += 1;
@@ -394,6 +286,7 @@ mod tests {
 
     use super::*;
     use crate::region::Region;
+    use crate::runs::{RUN_CLASSES, run_class};
 
     fn ground(mib: u64) -> Ground {
         Ground::found(Region::heap(mib << 20).unwrap(), 1, [0; 16], u64::MAX).unwrap()
@@ -439,7 +332,8 @@ mod tests {
         let frontier = g.header().span_frontier.load(Relaxed);
         for _ in 0..100 {
             for round in 0..50_u32 {
-                let at = g.allocate(&m, sizes[round as usize % sizes.len()], Tag::entry(round), &note).unwrap();
+                let at =
+                    g.allocate(&m, sizes[round as usize % sizes.len()], Tag::entry(round), &note).unwrap();
                 held.push((at, 0, Tag::entry(round)));
             }
             for (at, _, tag) in held.drain(..) {

@@ -21,12 +21,12 @@
 //! | file | idea |
 //! |---|---|
 //! | `layout`, `region`, `header`, `ground`, `slots` | where everything is |
-//! | `heap` | blocks with one owner or none |
-//! | `table`, `refs`, `owned`, `ledger` | objects and who holds them |
-//! | `intent`, `cell` | operations that a death may cut in two |
+//! | `heap`, `runs` | blocks with one owner or none |
+//! | `table`, `entries`, `refs`, `owned`, `ledger` | objects and who holds them |
+//! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
 //! | `wait`, `spin` | sleeping and waking |
-//! | `object`, `message`, `place`, `session`, `stats` | what the crates above use |
+//! | `object`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
 //!
 //! # Examples
 //!
@@ -41,6 +41,8 @@
 
 mod cell;
 mod children;
+mod entries;
+mod founding;
 mod ground;
 mod header;
 mod heap;
@@ -55,7 +57,9 @@ mod owned;
 mod place;
 mod refs;
 mod region;
+mod runs;
 mod session;
+mod settle;
 mod slots;
 mod spin;
 mod stats;
@@ -66,11 +70,12 @@ mod wait;
 
 pub use cell::{Cell, CellState, Status};
 pub use children::StartedProcess;
+pub use founding::{HeapSession, Prepared, inherit};
 pub use ids::{Kind, MemberId, Role, ThreadId};
 pub use message::{MAX_PAYLOAD, Message};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
 pub use place::Place;
-pub use session::{BUDGET_VAR, HeapSession, Prepared, SESSION_VAR, SIZE_VAR, Session, Ticket, inherit};
+pub use session::{BUDGET_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
 pub use stats::Stats;
 pub use table::Shape;

@@ -157,7 +157,8 @@ impl Inner {
 
     /// Takes the place that the parent reserved.
     pub(crate) fn take_place(ground: &Ground, id: MemberId) -> Result<()> {
-        let gone = || Error::Stale { what: format!("place {id:?} in the session (the parent has given it up)") };
+        let gone =
+            || Error::Stale { what: format!("place {id:?} in the session (the parent has given it up)") };
         if id.index >= ground.layout.member_count {
             return Err(Error::Forged { what: format!("place {id:?} in the session") });
         }

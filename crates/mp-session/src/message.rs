@@ -35,13 +35,26 @@ impl Message {
     /// # Errors
     /// [`Error::LimitReached`] when it is too large or memory is out; [`Error::NotInCarrier`] when something that is not an
     /// object of a session was exported.
-    pub fn pack(session: &Session, codec: Codec, payload: &[u8], exports: Vec<Box<dyn Any + Send>>) -> Result<Message> {
+    pub fn pack(
+        session: &Session,
+        codec: Codec,
+        payload: &[u8],
+        exports: Vec<Box<dyn Any + Send>>,
+    ) -> Result<Message> {
         let len = payload.len() as u64;
         if len > MAX_PAYLOAD {
-            return Err(Error::LimitReached { limit: "size of a message".into(), detail: format!("{len} bytes") });
+            return Err(Error::LimitReached {
+                limit: "size of a message".into(),
+                detail: format!("{len} bytes"),
+            });
         }
         let list = exports.len() as u64 * 8;
-        let plan = Blueprint { kind: Kind::MESSAGE, fingerprint: 0, shape: Shape::Message, size: MESSAGE_LIST + list + len };
+        let plan = Blueprint {
+            kind: Kind::MESSAGE,
+            fingerprint: 0,
+            shape: Shape::Message,
+            size: MESSAGE_LIST + list + len,
+        };
         let count = exports.len() as u64;
         let object = Object::create(session, plan, |_, bytes| {
             let Some(bytes) = bytes else { return };

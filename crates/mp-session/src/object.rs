@@ -71,7 +71,11 @@ impl Object {
     ///
     /// # Errors
     /// [`Error::LimitReached`] when the session has no entry or no memory left, or the budget is used up.
-    pub fn create(session: &Session, plan: Blueprint, init: impl FnOnce(Words<'_>, Option<NonNull<u8>>)) -> Result<Object> {
+    pub fn create(
+        session: &Session,
+        plan: Blueprint,
+        init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
+    ) -> Result<Object> {
         let [first, _] = Object::create_roles(session, plan, &[Role::First], init)?;
         first.ok_or_else(|| Error::Other("an object without a handle".into()))
     }
@@ -99,7 +103,8 @@ impl Object {
     ) -> Result<[Option<Object>; 2]> {
         let me = session.me()?;
         let ground = &session.0.ground;
-        let kind = TypeWord { kind: plan.kind, shape: plan.shape, fingerprint: plan.fingerprint & ((1 << 44) - 1) };
+        let kind =
+            TypeWord { kind: plan.kind, shape: plan.shape, fingerprint: plan.fingerprint & ((1 << 44) - 1) };
         let made = me.create(kind, plan.size, roles, |entry, offset| {
             let bytes = if offset == 0 { None } else { ground.region.bytes(offset, plan.size) };
             init(Words(entry), bytes);
@@ -107,7 +112,8 @@ impl Object {
         let mut objects = [None, None];
         for role in roles {
             if let Some(record) = made.records[*role as usize] {
-                objects[*role as usize] = Some(Object::hold(session, made.index, made.generation, *role, record));
+                objects[*role as usize] =
+                    Some(Object::hold(session, made.index, made.generation, *role, record));
             }
         }
         Ok(objects)
@@ -291,11 +297,17 @@ impl Object {
     /// # Errors
     /// As [`Object::create`]; the message stays where it is then.
     #[inline]
-    pub fn claim_for_take<'a>(session: &'a Session, cell: &'a Cell, seen: CellState) -> Result<Option<Taking<'a>>> {
+    pub fn claim_for_take<'a>(
+        session: &'a Session,
+        cell: &'a Cell,
+        seen: CellState,
+    ) -> Result<Option<Taking<'a>>> {
         let me = session.me()?;
         let ground = &session.0.ground;
         if cell.value.load(Acquire) & crate::owned::INLINE != 0 {
-            return Ok(Claim::take(ground, me.index, cell, seen, 0).map(|claim| Taking::Inline(Emptying(claim))));
+            return Ok(
+                Claim::take(ground, me.index, cell, seen, 0).map(|claim| Taking::Inline(Emptying(claim)))
+            );
         }
         let record = session.0.book.take(ground, &session.0.magazines)?;
         let Some(claim) = Claim::take(ground, me.index, cell, seen, record) else {
@@ -420,7 +432,8 @@ impl PartialEq for Object {
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let index = mp_wire::carrier::export(Box::new(self.clone()) as Box<dyn Any + Send>).map_err(ser::Error::custom)?;
+        let index = mp_wire::carrier::export(Box::new(self.clone()) as Box<dyn Any + Send>)
+            .map_err(ser::Error::custom)?;
         serializer.serialize_u32(index)
     }
 }

@@ -36,7 +36,11 @@ impl Session {
         let ground = &self.0.ground;
         let claimed = member::claim(ground, RESERVED, Some(self.0.member), name).or_else(|full| {
             // Places of processes that died unnoticed are places.
-            if self.0.notice_deaths(&me) { member::claim(ground, RESERVED, Some(self.0.member), name) } else { Err(full) }
+            if self.0.notice_deaths(&me) {
+                member::claim(ground, RESERVED, Some(self.0.member), name)
+            } else {
+                Err(full)
+            }
         });
         Ok(Place { session: self.clone(), id: claimed?, process: Mutex::new(None) })
     }
@@ -288,7 +292,11 @@ fn put(session: &Session, cell: &Cell, message: &Message) -> Result<()> {
             Status::Dead => {
                 cell.bury(seen);
             }
-            _ => return Err(Error::InvalidArgument { detail: "there is a message in this place already".into() }),
+            _ => {
+                return Err(Error::InvalidArgument {
+                    detail: "there is a message in this place already".into(),
+                });
+            }
         }
     }
 }

@@ -65,8 +65,10 @@ impl Region {
 
     /// A zeroed region in this process's own memory.
     pub(crate) fn heap(len: u64) -> Result<Region> {
-        let out = || Error::LimitReached { limit: "memory".into(), detail: format!("no {len} bytes for a region") };
-        let layout = AllocLayout::from_size_align(usize::try_from(len).map_err(|_| out())?, 4096).map_err(|_| out())?;
+        let out =
+            || Error::LimitReached { limit: "memory".into(), detail: format!("no {len} bytes for a region") };
+        let layout = AllocLayout::from_size_align(usize::try_from(len).map_err(|_| out())?, 4096)
+            .map_err(|_| out())?;
         // SAFETY: the layout has a size above zero (callers ask for at least `Layout::MIN_SIZE`).
         let base = unsafe { alloc_zeroed(layout) };
         let base = NonNull::new(base).ok_or_else(out)?;
@@ -85,7 +87,8 @@ impl Region {
     pub(crate) fn at<T: Shared>(&self, offset: u64) -> &T {
         let size = size_of::<T>() as u64;
         assert!(
-            offset.checked_add(size).is_some_and(|end| end <= self.len) && offset.is_multiple_of(align_of::<T>() as u64),
+            offset.checked_add(size).is_some_and(|end| end <= self.len)
+                && offset.is_multiple_of(align_of::<T>() as u64),
             "an offset outside of the session's memory"
         );
         // SAFETY: in bounds and aligned by the check above (the base is aligned to 64); `T: Shared` allows concurrent

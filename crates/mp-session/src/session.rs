@@ -1,7 +1,6 @@
 //! The session of a process: its region, its place in it, and what it keeps for itself.
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,14 +10,15 @@ use mp_wire::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::children::Children;
+use crate::entries::EntryMagazine;
+use crate::founding::{HeapSession, Prepared, from_env, make_region};
 use crate::ground::Ground;
 use crate::heap::Magazines;
 use crate::ids::{MemberId, ThreadId};
 use crate::layout::Layout;
 use crate::ledger::Book;
-use crate::member::{self, LIVE};
+use crate::member;
 use crate::region::Region;
-use crate::table::EntryMagazine;
 use crate::thread::{self, Me};
 
 /// A process's part in a session. Cheap to clone.
@@ -40,11 +40,12 @@ pub(crate) struct Inner {
     pub(crate) liveness: Option<LivenessFile>,
     memory: Option<MemoryObject>,
     fork_guard: Option<ForkGuard>,
-    watches: Mutex<HashMap<u32, (u32, Arc<ProcessWatch>)>>,
+    /// By place: pid and start time, and the watch on that process.
+    watches: Mutex<HashMap<u32, ((u32, u64), Arc<ProcessWatch>)>>,
 }
 
 static INSTANCES: AtomicU64 = AtomicU64::new(1);
-static CURRENT: OnceLock<Session> = OnceLock::new();
+pub(crate) static CURRENT: OnceLock<Session> = OnceLock::new();
 
 /// The environment variable that carries a child's way into the session.
 pub const SESSION_VAR: &str = "MP_SESSION";
@@ -56,8 +57,8 @@ pub const BUDGET_VAR: &str = "MP_SESSION_BUDGET_MIB";
 /// What a child needs to enter: descriptors and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    memory: u64,
-    liveness: u64,
+    pub(crate) memory: u64,
+    pub(crate) liveness: u64,
     /// The place that was reserved for it.
     pub member: MemberId,
 }
@@ -83,8 +84,12 @@ impl Ticket {
     }
 
     /// The descriptors that the child must inherit under the same numbers.
-    pub fn descriptors(self) -> [u64; 2] {
-        [self.memory, self.liveness]
+    ///
+    /// # Platform
+    /// Windows has no liveness file, and so there is one handle only.
+    pub fn descriptors(self) -> Vec<u64> {
+        // 0 stands for one that the platform has no use for.
+        [self.memory, self.liveness].into_iter().filter(|number| *number != 0).collect()
     }
 }
 
@@ -115,7 +120,8 @@ impl Session {
     fn found() -> Result<Session> {
         let id = mp_sys::random_u128().map_err(|e| Error::os("random session id", e))?;
         let (memory, region) = make_region()?;
-        let budget = from_env(BUDGET_VAR).map_or_else(|| mp_sys::memory_available().unwrap_or(u64::MAX), |m| m << 20);
+        let budget =
+            from_env(BUDGET_VAR).map_or_else(|| mp_sys::memory_available().unwrap_or(u64::MAX), |m| m << 20);
         let ground = Ground::found(region, id, mp_sys::image_id(), budget)?;
         let place = member::claim(&ground, member::RESERVED, None, "MainProcess")?;
         Inner::take_place(&ground, place)?;
@@ -144,7 +150,7 @@ impl Session {
         Prepared::open(ticket)?.enter(ticket.member)
     }
 
-    fn assemble(
+    pub(crate) fn assemble(
         ground: Ground,
         member: MemberId,
         id: u128,
@@ -364,51 +370,6 @@ impl Session {
     }
 }
 
-/// A session's memory, mapped but not yet entered: what a fork server holds, so that its children need not map it.
-#[derive(Debug)]
-pub struct Prepared {
-    ground: Ground,
-    memory: MemoryObject,
-    liveness: LivenessFile,
-}
-
-impl Prepared {
-    /// Maps the session whose descriptors the ticket names.
-    ///
-    /// # Errors
-    /// As [`Session::attach`].
-    pub fn open(ticket: Ticket) -> Result<Prepared> {
-        // SAFETY: the ticket came from our parent, which arranged for these descriptors to be inherited for us alone;
-        // they are checked before use: a wrong number fails to map, or is not a session.
-        let memory = unsafe { MemoryObject::from_inherited(ticket.memory) }
-            .map_err(|e| Error::os("take over the session's memory", e))?;
-        let size = memory.size().map_err(|e| Error::os("size of the session's memory", e))?;
-        let mapping = memory.map(size as usize).map_err(|e| Error::os("map the session", e))?;
-        let ground = Ground::enter(Region::mapped(mapping)?)?;
-        // SAFETY: as above.
-        let liveness = unsafe { LivenessFile::from_inherited(ticket.liveness) }
-            .map_err(|e| Error::os("take over the liveness file", e))?;
-        Ok(Prepared { ground, memory, liveness })
-    }
-
-    /// Takes the reserved place and makes this the process's session.
-    ///
-    /// # Errors
-    /// As [`Session::attach`].
-    pub fn enter(self, member: MemberId) -> Result<Session> {
-        Inner::take_place(&self.ground, member)?;
-        let id = self.ground.header().session_id();
-        let session = Session::assemble(self.ground, member, id, Some(self.memory), Some(self.liveness))?;
-        CURRENT.set(session.clone()).map_err(|_| Error::Other("this process has a session already".into()))?;
-        Ok(session)
-    }
-
-    /// The descriptors, to be kept open.
-    pub fn descriptors(&self) -> [u64; 2] {
-        [self.memory.as_inherited(), self.liveness.as_inherited()]
-    }
-}
-
 impl Inner {
     /// False in a child that somebody else's `fork` made.
     #[inline]
@@ -416,85 +377,18 @@ impl Inner {
         self.fork_guard.as_ref().is_none_or(ForkGuard::is_original)
     }
 
-    pub(crate) fn process_watch(&self, member: u32) -> Option<Arc<ProcessWatch>> {
+    /// A watch on the process in that place. `NotFound`: there is none yet, or none any more.
+    pub(crate) fn process_watch(&self, member: u32) -> std::io::Result<Arc<ProcessWatch>> {
         let slot = self.ground.member(member);
-        let generation = crate::slots::SlotState::load(&slot.state).generation;
+        let who = (slot.pid.load(Acquire), slot.start_time.load(Relaxed));
         let mut watches = self.watches.lock();
-        if let Some((g, watch)) = watches.get(&member)
-            && *g == generation
+        if let Some((known, watch)) = watches.get(&member)
+            && *known == who
         {
-            return Some(watch.clone());
+            return Ok(watch.clone());
         }
-        let watch = Arc::new(ProcessWatch::open(slot.pid.load(Acquire), slot.start_time.load(Relaxed)).ok()?);
-        watches.insert(member, (generation, watch.clone()));
-        Some(watch)
-    }
-}
-
-/// Founder of members that live in one process: see [`Session::on_heap`].
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct HeapSession {
-    region: Arc<Ground>,
-}
-
-fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// The largest region that the limits allow: 64 GiB of addresses, of which nothing is touched yet, down to 1 GiB.
-fn make_region() -> Result<(MemoryObject, Region)> {
-    let wanted = from_env(SIZE_VAR).map(|mib| (mib << 20).max(Layout::MIN_SIZE));
-    let largest = if mp_sys::SPARSE_IS_FREE { 64 } else { 4 };
-    let ladder = (0..7).map(|step| (largest << 30) >> step).filter(|size| *size >= 1 << 30);
-    let mut last = None;
-    for size in wanted.into_iter().chain(ladder.filter(|_| wanted.is_none())) {
-        let room = mp_sys::address_space_limit().is_none_or(|l| size < l) && mp_sys::file_size_limit().is_none_or(|l| size <= l);
-        if !room {
-            last = Some(Error::LimitReached {
-                limit: "address space or file size of this process (RLIMIT_AS, RLIMIT_FSIZE)".into(),
-                detail: format!("a session of {} MiB does not fit; {SIZE_VAR} asks for a smaller one", size >> 20),
-            });
-            continue;
-        }
-        let made = MemoryObject::create(size).and_then(|m| Ok((m.map(size as usize)?, m)));
-        match made {
-            Ok((mapping, memory)) => return Ok((memory, Region::mapped(mapping)?)),
-            Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => {
-                last = Some(Error::LimitReached {
-                    limit: "address space of this process (RLIMIT_AS), or memory".into(),
-                    detail: format!("a session of {} MiB does not fit; {SIZE_VAR} asks for a smaller one: {e}", size >> 20),
-                });
-            }
-            Err(e) => last = Some(Error::os(format!("session memory of {} MiB", size >> 20), e)),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::Other("no size for the session".into())))
-}
-
-/// Prepares a command so that the process it starts can [`Session::attach`]. Keep the returned place until the process
-/// runs, then hand it the process with [`Place::started`](crate::Place::started).
-///
-/// # Errors
-/// [`Error::LimitReached`] when the session has no place left.
-pub fn inherit(command: &mut Command, name: &str) -> Result<crate::Place> {
-    let session = Session::current()?;
-    let place = session.reserve(name)?;
-    let ticket = place.ticket()?;
-    command.env(SESSION_VAR, ticket.to_text());
-    mp_sys::inherit_descriptors(command, &ticket.descriptors());
-    Ok(place)
-}
-
-impl HeapSession {
-    /// Another member of the same session, played by this process.
-    ///
-    /// # Errors
-    /// [`Error::LimitReached`] when it has no place left.
-    pub fn member(&self, name: &str) -> Result<Session> {
-        let layout = self.region.layout;
-        let ground = Ground { region: self.region.region.alias(), layout };
-        let place = member::claim(&ground, LIVE, None, name)?;
-        Session::assemble(ground, place, 1, None, None)
+        let watch = Arc::new(ProcessWatch::open(who.0, who.1)?);
+        watches.insert(member, (who, watch.clone()));
+        Ok(watch)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 use mp_sys::Beacon;
 
-use crate::layout::{ENTRY_SIZE, MEMBER_SIZE, THREAD_SIZE};
 use crate::cell::Cell;
+use crate::layout::{ENTRY_SIZE, MEMBER_SIZE, THREAD_SIZE};
 use crate::region::Shared;
 
 /// A process. See [`crate::member`] for the states.

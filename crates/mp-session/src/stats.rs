@@ -41,7 +41,7 @@ impl Session {
             bytes_in_use: ground.bytes_in_use(),
             bytes_touched: u64::from(ground.header().span_frontier.load(Relaxed)) * crate::layout::SPAN,
             bytes_total: ground.layout.size,
-            objects: table::live(ground),
+            objects: crate::entries::live(ground),
             members: members as u32,
             threads: threads as u32,
             deaths: ground.header().deaths.load(Relaxed),
@@ -57,7 +57,8 @@ impl Session {
     /// The objects that exist, by slot: kind, bytes and holders.
     pub fn objects(&self) -> Vec<(u32, Kind, u64, u64)> {
         let ground = &self.0.ground;
-        let end = (ground.header().chunk_frontier.load(Acquire) * crate::layout::CHUNK).min(ground.layout.entry_count);
+        let end = (ground.header().chunk_frontier.load(Acquire) * crate::layout::CHUNK)
+            .min(ground.layout.entry_count);
         (0..end)
             .filter_map(|i| {
                 let entry = ground.entry(i);

@@ -120,7 +120,10 @@ impl Inner {
             let slot = self.ground.member(index);
             let seen = SlotState::load(&slot.state);
             let mine = SlotState { partner: self.member.index as u16 + 1, ..seen };
-            if seen.status == SWEEPING && u32::from(seen.partner) == sweeper + 1 && seen.swap(&slot.state, mine) {
+            if seen.status == SWEEPING
+                && u32::from(seen.partner) == sweeper + 1
+                && seen.swap(&slot.state, mine)
+            {
                 self.sweep(me, index, seen.generation, &self.departure_of(index));
             }
         }
@@ -147,7 +150,7 @@ impl Inner {
         ledger::close(ground, index);
         ground.settle_span_note(index);
         ground.orphan_spans(index);
-        crate::table::orphan_chunks(ground, index);
+        crate::entries::orphan_chunks(ground, index);
         self.sweep_children(me, index);
         for t in threads {
             let state = SlotState::load(&ground.thread(t).state);
@@ -175,7 +178,10 @@ impl Inner {
             }
             if reserved_by {
                 // It may have died before it wrote this.
-                let parent = MemberId { index: parent, generation: SlotState::load(&self.ground.member(parent).state).generation };
+                let parent = MemberId {
+                    index: parent,
+                    generation: SlotState::load(&self.ground.member(parent).state).generation,
+                };
                 slot.parent.store(parent.to_bits(), Relaxed);
             }
             match seen.status {
@@ -183,7 +189,9 @@ impl Inner {
                 RESERVED => {
                     self.sweep(me, index, seen.generation, &Departure::Unknown);
                 }
-                GONE if child_of.generation == SlotState::load(&self.ground.member(parent).state).generation => {
+                GONE if child_of.generation
+                    == SlotState::load(&self.ground.member(parent).state).generation =>
+                {
                     self.release_gone(me, index, seen);
                 }
                 _ => {}
@@ -222,7 +230,8 @@ impl Inner {
             match seen.status {
                 Status::Full => {
                     if let Ok(record) = self.book.take(ground, &self.magazines) {
-                        let owned = Claim::take(ground, me.index, cell, seen, record).and_then(|c| c.empty_into(record));
+                        let owned = Claim::take(ground, me.index, cell, seen, record)
+                            .and_then(|c| c.empty_into(record));
                         if let Some(owned) = owned {
                             me.release(owned, record);
                         }
@@ -244,7 +253,11 @@ impl Inner {
                 // By a thread that was settled without an intent for it: the cell was filled or emptied by hand.
                 Status::Claimed | Status::Taken if self.claimer_is_gone(seen) => {
                     let full = seen.status == Status::Taken;
-                    let to = CellState { thread: 0, status: if full { Status::Full } else { Status::Dead }, ..seen };
+                    let to = CellState {
+                        thread: 0,
+                        status: if full { Status::Full } else { Status::Dead },
+                        ..seen
+                    };
                     let _ = cell.state.compare_exchange(seen.pack(), to.pack(), AcqRel, Relaxed);
                 }
                 _ => return,

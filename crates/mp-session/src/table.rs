@@ -18,14 +18,13 @@
 use std::sync::atomic::{AtomicU64, Ordering::*, fence};
 
 use mp_wire::{Error, Result};
-use parking_lot::Mutex;
 
 use crate::cell::{Cell, Status};
+use crate::entries::refill_entries;
 use crate::ground::Ground;
 use crate::heap::Tag;
 use crate::ids::{Kind, Role};
-use crate::intent::{Intent, Op};
-use crate::layout::CHUNK;
+use crate::intent::Op;
 use crate::owned::Owned;
 use crate::refs::{self, Changed};
 use crate::slots::Entry;
@@ -47,10 +46,10 @@ impl EntryState {
     pub(crate) fn unpack(word: u64) -> EntryState {
         EntryState { generation: word >> 24, status: (word >> 16) as u8, thread: word as u16 }
     }
-    fn pack(self) -> u64 {
+    pub(crate) fn pack(self) -> u64 {
         self.generation << 24 | u64::from(self.status) << 16 | u64::from(self.thread)
     }
-    fn next_free(self) -> u64 {
+    pub(crate) fn next_free(self) -> u64 {
         EntryState { generation: self.generation + 1, status: FREE, thread: 0 }.pack()
     }
 }
@@ -98,20 +97,6 @@ pub(crate) const MESSAGE_LIST: u64 = 16;
 pub(crate) const CHILD_WORD: usize = 5;
 pub(crate) const WAIT_WORDS: [usize; 2] = [6, 7];
 
-/// Free entries this process may claim: candidates only, as the heap's magazines.
-#[derive(Debug, Default)]
-pub(crate) struct EntryMagazine {
-    stock: Mutex<Stock>,
-}
-
-#[derive(Debug, Default)]
-struct Stock {
-    free: Vec<u32>,
-    chunks: Vec<u32>,
-    taken_since_search: usize,
-    search_pays: bool,
-}
-
 /// What `create` makes.
 #[derive(Debug)]
 pub(crate) struct Created {
@@ -122,7 +107,7 @@ pub(crate) struct Created {
 }
 
 impl<'s> Me<'s> {
-    fn ground(&self) -> &'s Ground {
+    pub(crate) fn ground(&self) -> &'s Ground {
         &self.inner.ground
     }
 
@@ -184,7 +169,8 @@ impl<'s> Me<'s> {
         let sequence = self.next_sequence();
         for (role, record) in [Role::First, Role::Second].into_iter().zip(records) {
             let tag = refs::Tag { thread: self.index, sequence };
-            entry.refs[role as usize].store(if record.is_some() { refs::first(tag) } else { refs::NONE }, Release);
+            entry.refs[role as usize]
+                .store(if record.is_some() { refs::first(tag) } else { refs::NONE }, Release);
             if let Some(record) = record {
                 ground.word(record).store(Owned { index, role }.pack(), Relaxed);
             }
@@ -284,7 +270,9 @@ impl<'s> Me<'s> {
         }
         let seen = EntryState::unpack(entry.state.load(Acquire));
         let mine = EntryState { status: DESTROYING, thread: self.index as u16 + 1, ..seen };
-        if seen.status == LIVE && entry.state.compare_exchange(seen.pack(), mine.pack(), AcqRel, Relaxed).is_ok() {
+        if seen.status == LIVE
+            && entry.state.compare_exchange(seen.pack(), mine.pack(), AcqRel, Relaxed).is_ok()
+        {
             self.push(index);
         }
     }
@@ -322,80 +310,10 @@ impl<'s> Me<'s> {
             self.work_off(&self.slot().destroying);
         }
     }
-
-    /// Settles what thread slot `victim` was in the middle of. The caller is its only sweeper.
-    pub(crate) fn settle(&self, victim: u32) {
-        let ground = self.ground();
-        let slot = ground.thread(victim);
-        if let Some(intent) = slot.intent.read() {
-            match intent.op {
-                Op::Create => self.settle_create(intent),
-                Op::Retain | Op::Release => self.settle_change(victim, intent),
-                Op::Destroy => {
-                    let head = ground.word(intent.d);
-                    finish_destroy(ground, intent.a as u32, intent.b, intent.c, head);
-                }
-                Op::PutTry | Op::PutHeld | Op::TakeTry | Op::TakeHeld => {
-                    crate::cell::settle(ground, &slot.intent, intent);
-                }
-            }
-            slot.intent.clear();
-        }
-        self.work_off(&slot.destroying);
-    }
-
-    fn settle_create(&self, intent: Intent) {
-        let ground = self.ground();
-        let index = intent.a as u32;
-        let entry = ground.entry(index);
-        if entry.state.load(Acquire) != intent.b {
-            return; // never claimed, or committed
-        }
-        for record in [intent.c, intent.d] {
-            if record != 0 {
-                ground.word(record).store(0, Release);
-            }
-        }
-        let offset = entry.offset.load(Acquire);
-        if offset != 0 {
-            ground.free(offset, Tag::entry(index));
-        }
-        let next = EntryState::unpack(intent.b).next_free();
-        let _ = entry.state.compare_exchange(intent.b, next, AcqRel, Relaxed);
-    }
-
-    fn settle_change(&self, victim: u32, intent: Intent) {
-        let ground = self.ground();
-        let Some(owned) = Owned::unpack(intent.a) else { return };
-        let entry = ground.entry(owned.index);
-        let tag = refs::Tag { thread: victim, sequence: intent.d as u32 };
-        if !refs::happened(&entry.refs[owned.role as usize], tag, &ground.thread(victim).done) {
-            return;
-        }
-        ground.word(intent.b).store(intent.c, Release);
-        if intent.op != Op::Release || entry.refs.iter().any(|w| refs::count(w.load(Acquire)) != 0) {
-            return;
-        }
-        // The last reference is gone: the victim's stack is where the entry belongs, whoever settles this next.
-        let mut state = EntryState::unpack(entry.state.load(Acquire));
-        if state.status == LIVE {
-            let marked = EntryState { status: DESTROYING, thread: victim as u16 + 1, ..state };
-            if entry.state.compare_exchange(state.pack(), marked.pack(), AcqRel, Relaxed).is_ok() {
-                state = marked;
-            }
-        }
-        let stack = &ground.thread(victim).destroying;
-        let on_top = stack.load(Acquire) == u64::from(owned.index) + 1;
-        if state.status == DESTROYING && u32::from(state.thread) == victim + 1 && !on_top {
-            // Marked and not pushed; had it been pushed it would be on top, for nothing was pushed since.
-            entry.next.store(stack.load(Acquire), Relaxed);
-            stack.store(u64::from(owned.index) + 1, Release);
-        }
-    }
 }
 
 /// The last steps of a destruction; any number of times, by whoever settles it.
-fn finish_destroy(ground: &Ground, index: u32, state: u64, next: u64, head: &AtomicU64) {
+pub(crate) fn finish_destroy(ground: &Ground, index: u32, state: u64, next: u64, head: &AtomicU64) {
     let entry = ground.entry(index);
     if entry.state.load(Acquire) != state {
         return;
@@ -444,82 +362,4 @@ fn each_child(ground: &Ground, entry: &Entry, mut f: impl FnMut(u64, Owned)) {
             }
         }
     }
-}
-
-fn refill_entries(ground: &Ground, member: u32, stock: &mut Stock) -> Result<()> {
-    // As in the heap: a search is paid for by what the last one found or by the chunks taken since.
-    let grown = stock.taken_since_search * 2 >= stock.chunks.len();
-    if (stock.search_pays || grown) && !stock.chunks.is_empty() {
-        stock.taken_since_search = 0;
-        let chunks = std::mem::take(&mut stock.chunks);
-        chunks.iter().for_each(|c| collect_free(ground, *c, stock));
-        stock.search_pays = stock.free.len() * 4 >= chunks.len() * CHUNK as usize;
-        stock.chunks = chunks;
-        if !stock.free.is_empty() {
-            return Ok(());
-        }
-    }
-    let chunk = match adopt_chunk(ground, member) {
-        Some(chunk) => chunk,
-        None => new_chunk(ground, member)?,
-    };
-    stock.chunks.push(chunk);
-    stock.taken_since_search += 1;
-    collect_free(ground, chunk, stock);
-    Ok(())
-}
-
-fn collect_free(ground: &Ground, chunk: u32, stock: &mut Stock) {
-    for index in (chunk * CHUNK..(chunk + 1) * CHUNK).rev() {
-        if EntryState::unpack(ground.entry(index).state.load(Acquire)).status == FREE {
-            stock.free.push(index);
-        }
-    }
-}
-
-fn chunks(ground: &Ground) -> u32 {
-    ground.layout.entry_count / CHUNK
-}
-
-fn adopt_chunk(ground: &Ground, member: u32) -> Option<u32> {
-    let orphans = &ground.header().orphan_chunks;
-    if orphans.load(Relaxed) == 0 {
-        return None;
-    }
-    let end = ground.header().chunk_frontier.load(Acquire).min(chunks(ground));
-    let found = (0..end).find(|c| ground.chunk_owner(*c).compare_exchange(0, member + 1, AcqRel, Relaxed).is_ok())?;
-    let _ = orphans.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
-    Some(found)
-}
-
-fn new_chunk(ground: &Ground, member: u32) -> Result<u32> {
-    let frontier = &ground.header().chunk_frontier;
-    loop {
-        let at = frontier.load(Acquire);
-        if at >= chunks(ground) {
-            return Err(ground.full("objects of the session", format!("{} exist", ground.layout.entry_count)));
-        }
-        ground.region.commit(ground.layout.entry(at * CHUNK), u64::from(CHUNK) * crate::layout::ENTRY_SIZE)?;
-        let ours = ground.chunk_owner(at).compare_exchange(0, member + 1, AcqRel, Relaxed).is_ok();
-        let _ = frontier.compare_exchange(at, at + 1, AcqRel, Relaxed);
-        if ours {
-            return Ok(at);
-        }
-    }
-}
-
-/// Makes a dead member's chunks anybody's.
-pub(crate) fn orphan_chunks(ground: &Ground, member: u32) {
-    let end = (ground.header().chunk_frontier.load(Acquire) + 1).min(chunks(ground));
-    for chunk in 0..end {
-        if ground.chunk_owner(chunk).compare_exchange(member + 1, 0, AcqRel, Relaxed).is_ok() {
-            ground.header().orphan_chunks.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-/// How many objects exist.
-pub(crate) fn live(ground: &Ground) -> u64 {
-    let end = ground.header().chunk_frontier.load(Acquire).min(chunks(ground)) * CHUNK;
-    (0..end).filter(|i| EntryState::unpack(ground.entry(*i).state.load(Acquire)).status != FREE).count() as u64
 }

@@ -37,8 +37,11 @@
 //! *wake-before-sleep*: the waker comes after the waiter entered the word and before it slept: the bell is 1, the waiter
 //! does not sleep. *ready-after-enter*: what the waiter waits for happens before it entered: it looks again after
 //! entering, and both sides use sequentially consistent operations, so one of the two sees the other.
+//! *ended-not-swept*: the end of a process wakes its watchers for as long as its place is not swept, say by somebody who is at it: they
+//! nap instead of looking again and again.
 //! *woken-but-served*: the waiter found what it wanted after a waker had already chosen it: it passes the wake-up on.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering::*, fence};
 use std::time::{Duration, Instant};
 
@@ -266,8 +269,8 @@ impl Me<'_> {
     fn leave(&self, word: &AtomicU64) {
         let slot = self.slot();
         let seen = slot.wait.load(SeqCst);
-        let withdrawn =
-            seen & 0xFF == WAITING && slot.wait.compare_exchange(seen, seen & !0xFF | IDLE, SeqCst, SeqCst).is_ok();
+        let withdrawn = seen & 0xFF == WAITING
+            && slot.wait.compare_exchange(seen, seen & !0xFF | IDLE, SeqCst, SeqCst).is_ok();
         if withdrawn {
             self.remove(word);
         } else if slot.wait.load(SeqCst) & 0xFF == WOKEN {
@@ -344,7 +347,11 @@ impl Me<'_> {
         let watches: Vec<mp_sys::Watch<'_>> = watched
             .threads
             .iter()
-            .map(|(t, value)| mp_sys::Watch { word: &ground.thread(*t).beacon.word, value: *value, process: None })
+            .map(|(t, value)| mp_sys::Watch {
+                word: &ground.thread(*t).beacon.word,
+                value: *value,
+                process: None,
+            })
             .chain(watched.processes.iter().map(|p| mp_sys::Watch {
                 word: &QUIET_WORD,
                 value: 0,
@@ -354,7 +361,12 @@ impl Me<'_> {
         match mp_sys::park(self.inner.bell(self.index), ASLEEP, &watches, until) {
             mp_sys::Woken::Rung => {}
             mp_sys::Woken::Watched(_) => {
-                self.inner.notice_deaths(self);
+                // *ended-not-swept*: a beacon is looked at before each sleep, but a process that has ended wakes every
+                // sleep at once until whoever sweeps it is done.
+                if !self.inner.notice_deaths(self) && mp_sys::ProcessWatch::WAKES {
+                    let soon = Some(Instant::now() + SUSPICION).into_iter().chain(deadline).min();
+                    mp_sys::park(self.inner.bell(self.index), ASLEEP, &[], soon);
+                }
             }
             // A slice that ended, unless the caller's deadline did, in which case it costs one look.
             mp_sys::Woken::TimedOut => {
@@ -412,7 +424,11 @@ impl Watched {
                 self.add(ground, speaker - 1);
             } else {
                 match me.inner.process_watch(m) {
-                    Some(watch) if mp_sys::ProcessWatch::WAKES => self.processes.push(watch),
+                    Ok(watch) if mp_sys::ProcessWatch::WAKES => self.processes.push(watch),
+                    // Gone, and nobody has cleared up after it.
+                    Err(e) if e.kind() == ErrorKind::NotFound && ground.member(m).pid.load(Acquire) != 0 => {
+                        self.someone_died = true;
+                    }
                     _ => self.complete = false,
                 }
             }

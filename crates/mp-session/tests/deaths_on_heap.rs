@@ -47,7 +47,11 @@ fn what_a_dead_member_held_is_released_and_nothing_else() {
         assert!(a.notice_deaths().unwrap());
         assert_eq!(kept.holders(Role::First), 1);
         let now = a.stats();
-        assert_eq!((now.objects, now.members, now.threads), (before.objects, before.members, before.threads), "round {round}");
+        assert_eq!(
+            (now.objects, now.members, now.threads),
+            (before.objects, before.members, before.threads),
+            "round {round}"
+        );
         assert_eq!(now.bytes_in_use, before.bytes_in_use, "round {round}");
     }
     assert!(a.stats().bytes_touched < 4 << 20, "memory was used again: {:?}", a.stats());
@@ -111,7 +115,8 @@ fn waiting_times_out_and_is_woken() {
     let object = block(&a, 0);
     let started = Instant::now();
     let deadline = started + Duration::from_millis(50);
-    let nothing = a.wait(object.words().waiters(Role::First), Some(deadline), &nobody, || Ok(None::<()>)).unwrap();
+    let nothing =
+        a.wait(object.words().waiters(Role::First), Some(deadline), &nobody, || Ok(None::<()>)).unwrap();
     assert!(nothing.is_none() && started.elapsed() >= Duration::from_millis(50));
     assert!(started.elapsed() < Duration::from_secs(2));
 
@@ -150,9 +155,11 @@ fn a_death_makes_every_sleeper_look_around() {
     let sleeper = std::thread::spawn(move || {
         let far = Instant::now() + Duration::from_secs(20);
         let deaths = a2.stats().deaths;
-        a2.wait(o2.words().waiters(Role::First), Some(far), &nobody, || Ok((a2.stats().deaths > deaths).then_some(())))
-            .unwrap()
-            .is_some()
+        a2.wait(o2.words().waiters(Role::First), Some(far), &nobody, || {
+            Ok((a2.stats().deaths > deaths).then_some(()))
+        })
+        .unwrap()
+        .is_some()
     });
     while object.words().waiters(Role::First).load(SeqCst) == 0 {
         std::thread::yield_now();
@@ -173,9 +180,11 @@ fn the_last_of_a_role_to_go_is_told_to_the_other() {
     let waiter = std::thread::spawn(move || {
         let far = Instant::now() + Duration::from_secs(20);
         let s = r2.session().clone();
-        s.wait(r2.words().waiters(Role::Second), Some(far), &nobody, || Ok((r2.holders(Role::First) == 0).then_some(())))
-            .unwrap()
-            .is_some()
+        s.wait(r2.words().waiters(Role::Second), Some(far), &nobody, || {
+            Ok((r2.holders(Role::First) == 0).then_some(()))
+        })
+        .unwrap()
+        .is_some()
     });
     drop(sender);
     assert!(waiter.join().unwrap());

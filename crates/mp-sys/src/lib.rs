@@ -90,7 +90,7 @@ pub use crate::{
     },
     spawn::{
         BorrowedOsHandle, Child, Exit, OsHandle, Program, Signal, SpawnRequest, Stdio, close_all_except,
-        spawn,
+        is_out_of_descriptors, same_variable, spawn,
     },
     streams::{at_exit, borrow, duplicate_stream, join_parents_group, null_stream, stream_identity},
 };

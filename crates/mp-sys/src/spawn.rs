@@ -19,7 +19,7 @@
 
 use crate::{imp, memory::Inherited};
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, io,
     path::{Path, PathBuf},
     time::Instant,
@@ -129,12 +129,26 @@ pub fn close_all_except(keep: &[Inherited]) -> io::Result<()> {
     imp::spawn::close_all_except(keep)
 }
 
+/// Whether both are names of the same environment variable.
+///
+/// # Platform
+///
+/// Windows does not tell upper from lower case there.
+pub fn same_variable(a: &OsStr, b: &OsStr) -> bool {
+    imp::spawn::same_variable(a, b)
+}
+
+/// Whether this is the error of a process, or of a system, that can open no more descriptors; it has no kind of its own.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(imp::spawn::is_out_of_descriptors)
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It returned or called `exit` with this code.
     Code(i32),
-    /// This signal killed it.
+    /// This signal killed it. On Windows: [`Child::signal`] did, by that name.
     Signal(i32),
     /// It has ended, and somebody else in this process took the news away.
     Lost,
@@ -207,7 +221,8 @@ impl Child {
     ///
     /// # Platform
     ///
-    /// Windows has no signals: each ends the process at once, with exit code 0x10000, which Python reads as "terminated".
+    /// Windows has no signals: each ends the process at once, with exit code 0x10000 (which Python reads as "terminated"), 0x10002 or
+    /// 0x10009; whoever waits is told the signal.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         self.0.signal(signal)
     }

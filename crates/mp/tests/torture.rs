@@ -156,9 +156,8 @@ fn talkers(dice: &mut Dice, until: Instant, method: StartMethod) {
         let (tx, rx) = queue::bounded(64).unwrap();
         let (big_tx, big_rx) = queue::unbounded().unwrap();
         let start = || Process::builder().daemon(true).start_method(method);
-        let producers: Vec<_> = (0..2_u32)
-            .map(|me| start().spawn(produce, (tx.clone(), me, big_tx.clone())).unwrap())
-            .collect();
+        let producers: Vec<_> =
+            (0..2_u32).map(|me| start().spawn(produce, (tx.clone(), me, big_tx.clone())).unwrap()).collect();
         drop((tx, big_tx));
         let sellers: Vec<_> = (0..2).map(|_| start().spawn(sell, (stock.clone(),)).unwrap()).collect();
         let mut next = [0_u64; 2];
@@ -223,13 +222,24 @@ fn everything_at_once_while_children_are_killed() {
     // The threads' own slots go as they end; look until then.
     let mut after = session.stats();
     for _ in 0..100 {
-        if after.threads <= before.threads && after.members <= before.members && after.objects <= before.objects {
+        if after.threads <= before.threads
+            && after.members <= before.members
+            && after.objects <= before.objects
+        {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));
         after = session.stats();
     }
     eprintln!("torture: before {before:?}, after {after:?}");
-    assert_eq!((after.objects, after.members), (before.objects, before.members), "left: {:?}", session.objects());
-    assert!(after.bytes_in_use <= before.bytes_in_use + 64 * 1024, "this process's ledger may have grown, nothing else");
+    assert_eq!(
+        (after.objects, after.members),
+        (before.objects, before.members),
+        "left: {:?}",
+        session.objects()
+    );
+    assert!(
+        after.bytes_in_use <= before.bytes_in_use + 64 * 1024,
+        "this process's ledger may have grown, nothing else"
+    );
 }

@@ -15,7 +15,11 @@ impl Chance {
     /// Seeded by `MP_TEST_SEED`, else by the clock.
     pub fn new(what: &str) -> Chance {
         let given = std::env::var("MP_TEST_SEED").ok().and_then(|s| s.parse().ok());
-        let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+        let clock = || {
+            std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(1, |d| d.as_nanos() as u64)
+        };
         let seed = given.unwrap_or_else(clock);
         eprintln!("{what}: MP_TEST_SEED={seed}");
         Chance(seed | 1)
@@ -104,7 +108,9 @@ pub fn children_of(pid: u32) -> BTreeSet<u32> {
 /// What lies in `/dev/shm`.
 pub fn shm() -> BTreeSet<String> {
     let Ok(dir) = std::fs::read_dir("/dev/shm") else { return BTreeSet::new() };
-    dir.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| name.contains("mp")).collect()
+    dir.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.contains("mp"))
+        .collect()
 }
 
 /// Sends a signal to a process that the caller knows not to be reaped, or to be nobody's again.

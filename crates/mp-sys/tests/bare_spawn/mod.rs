@@ -4,7 +4,7 @@ use crate::{
     Named,
     common::{self, Kid, Words, soon, told},
 };
-use mp_sys::{Exit, OsHandle, Program, Signal, Stdio, spawn};
+use mp_sys::{Exit, OsHandle, Program, Signal, Stdio, same_variable, spawn};
 use std::{
     ffi::OsString,
     io::{ErrorKind, Read},
@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Named] = &[
     ("streams_can_be_crossed", streams_can_be_crossed),
     ("it_starts_where_told", it_starts_where_told),
     ("what_cannot_be_started_is_an_error", what_cannot_be_started_is_an_error),
+    ("names_of_variables_are_compared_as_the_system_does", names_of_variables_are_compared_as_the_system_does),
     ("ends_are_told_apart", ends_are_told_apart),
     ("a_wait_keeps_its_deadline", a_wait_keeps_its_deadline),
     ("a_signal_does_not_wait_for_a_wait", a_signal_does_not_wait_for_a_wait),
@@ -143,6 +144,13 @@ fn what_cannot_be_started_is_an_error() {
     assert_eq!(failed(&request), ErrorKind::InvalidInput);
 }
 
+fn names_of_variables_are_compared_as_the_system_does() {
+    let same = |a: &str, b: &str| same_variable(a.as_ref(), b.as_ref());
+    assert!(same("PATH", "PATH") && !same("PATH", "PATHS") && !same("", "A"));
+    assert_eq!(same("Path", "PATH"), cfg!(windows));
+    assert_eq!(same("größe", "GRÖßE"), cfg!(windows));
+}
+
 fn ends_are_told_apart() {
     for code in [0, 1, 42, 255] {
         let kid = Kid(spawn(&common::request(&["role", "exit"], &[code], &[])).expect("spawn"));
@@ -155,8 +163,7 @@ fn ends_are_told_apart() {
         let kid = Kid(spawn(&common::request(&["role", "stay"], &[number], &[number])).expect("spawn"));
         words.wait_for(0, 1);
         kid.0.signal(signal).expect("signal");
-        let end = if cfg!(windows) { Exit::Code(0x10000) } else { Exit::Signal(end) };
-        assert_eq!(kid.0.wait(soon()).expect("wait"), Some(end));
+        assert_eq!(kid.0.wait(soon()).expect("wait"), Some(Exit::Signal(end)));
     }
 }
 
@@ -182,8 +189,7 @@ fn a_signal_does_not_wait_for_a_wait() {
             let waiter = s.spawn(|| kid.0.wait(deadline));
             words.wait_for(0, 1);
             kid.0.signal(Signal::Kill).expect("kill");
-            let end = if cfg!(windows) { Exit::Code(0x10000) } else { Exit::Signal(9) };
-            assert_eq!(waiter.join().expect("join").expect("wait"), Some(end));
+            assert_eq!(waiter.join().expect("join").expect("wait"), Some(Exit::Signal(9)));
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Starting a process is POSIX; closing what strangers left open is not.
 
-pub(crate) use crate::imp::unix::spawn::spawn;
+pub(crate) use crate::imp::unix::spawn::{is_out_of_descriptors, same_variable, spawn};
 use crate::{imp::unix::descriptor, memory::Inherited};
 use std::io;
 

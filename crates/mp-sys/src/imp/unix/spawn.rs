@@ -16,6 +16,14 @@ use std::{
     ptr,
 };
 
+pub(crate) fn same_variable(a: &OsStr, b: &OsStr) -> bool {
+    a == b
+}
+
+pub(crate) fn is_out_of_descriptors(error: i32) -> bool {
+    matches!(error, libc::EMFILE | libc::ENFILE)
+}
+
 pub(crate) fn spawn(request: &SpawnRequest<'_>) -> io::Result<crate::imp::child::Child> {
     let (path, name) = match request.program {
         Program::SelfImage => {

@@ -18,8 +18,20 @@ use windows_sys::Win32::{
     },
 };
 
-/// The exit code that Python reads as `-SIGTERM`.
+/// The exit code that Python reads as `-SIGTERM`: there are no signals here, so the code of a process that we end says which one
+/// it stands for, the usual one by nothing.
 const TERMINATED: u32 = 0x10000;
+const SIGINT: u32 = 2;
+const SIGKILL: u32 = 9;
+const SIGTERM: u32 = 15;
+
+fn exit(code: u32) -> Exit {
+    match code.wrapping_sub(TERMINATED) {
+        0 => Exit::Signal(SIGTERM.cast_signed()),
+        signal @ (SIGINT | SIGKILL) => Exit::Signal(signal.cast_signed()),
+        _ => Exit::Code(code.cast_signed()),
+    }
+}
 
 pub(crate) struct Child {
     pid: u32,
@@ -68,13 +80,15 @@ impl Child {
         let mut code = 0;
         // SAFETY: a live handle and a writable number.
         check(unsafe { GetExitCodeProcess(process.as_raw_handle(), &mut code) })?;
-        Ok(Some(Exit::Code(code.cast_signed())))
+        Ok(Some(exit(code)))
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let Some(process) = &self.process else { return Ok(()) };
         let code = match signal {
-            Signal::Terminate | Signal::Kill | Signal::Interrupt => TERMINATED,
+            Signal::Terminate => TERMINATED,
+            Signal::Kill => TERMINATED + SIGKILL,
+            Signal::Interrupt => TERMINATED + SIGINT,
         };
         // SAFETY: a live handle.
         match check(unsafe { TerminateProcess(process.as_raw_handle(), code) }) {

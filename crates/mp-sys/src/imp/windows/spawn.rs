@@ -13,14 +13,19 @@ use std::{
     ffi::OsStr,
     fs::OpenOptions,
     io, mem,
-    os::windows::io::{AsRawHandle, OwnedHandle},
+    os::windows::{
+        ffi::OsStrExt,
+        io::{AsRawHandle, OwnedHandle},
+    },
     ptr,
     sync::{Mutex, PoisonError},
 };
 use windows_sys::Win32::{
     Foundation::{
-        GetHandleInformation, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
+        ERROR_NO_SYSTEM_RESOURCES, ERROR_TOO_MANY_OPEN_FILES, GetHandleInformation, HANDLE,
+        HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
     },
+    Globalization::{CSTR_EQUAL, CompareStringOrdinal},
     System::{
         Console::{GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE},
         Threading::{
@@ -34,6 +39,18 @@ use windows_sys::Win32::{
 
 pub(crate) fn close_all_except(_keep: &[Inherited]) -> io::Result<()> {
     Ok(()) // what the list does not name was never inherited
+}
+
+pub(crate) fn same_variable(a: &OsStr, b: &OsStr) -> bool {
+    let (a, b): (Vec<u16>, Vec<u16>) = (a.encode_wide().collect(), b.encode_wide().collect());
+    let length = |name: &[u16]| i32::try_from(name.len());
+    let (Ok(a_length), Ok(b_length)) = (length(&a), length(&b)) else { return a == b };
+    // SAFETY: two readable strings of the lengths said.
+    unsafe { CompareStringOrdinal(a.as_ptr(), a_length, b.as_ptr(), b_length, 1) == CSTR_EQUAL }
+}
+
+pub(crate) fn is_out_of_descriptors(error: i32) -> bool {
+    matches!(error.cast_unsigned(), ERROR_TOO_MANY_OPEN_FILES | ERROR_NO_SYSTEM_RESOURCES)
 }
 
 pub(crate) fn spawn(request: &SpawnRequest<'_>) -> io::Result<Child> {

@@ -1,0 +1,137 @@
+//! The ways into a session: founding one, entering a parent's, playing several members on the heap.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use mp_sys::{LivenessFile, MemoryObject};
+use mp_wire::{Error, Result};
+
+use crate::ground::Ground;
+use crate::ids::MemberId;
+use crate::layout::Layout;
+use crate::member::{self, LIVE};
+use crate::region::Region;
+use crate::session::{CURRENT, Inner, SESSION_VAR, SIZE_VAR, Session, Ticket};
+
+/// A session's memory, mapped but not yet entered: what a fork server holds, so that its children need not map it.
+#[derive(Debug)]
+pub struct Prepared {
+    ground: Ground,
+    memory: MemoryObject,
+    liveness: LivenessFile,
+}
+
+impl Prepared {
+    /// Maps the session whose descriptors the ticket names.
+    ///
+    /// # Errors
+    /// As [`Session::attach`].
+    pub fn open(ticket: Ticket) -> Result<Prepared> {
+        // SAFETY: the ticket came from our parent, which arranged for these descriptors to be inherited for us alone;
+        // they are checked before use: a wrong number fails to map, or is not a session.
+        let memory = unsafe { MemoryObject::from_inherited(ticket.memory) }
+            .map_err(|e| Error::os("take over the session's memory", e))?;
+        let size = memory.size().map_err(|e| Error::os("size of the session's memory", e))?;
+        let mapping = memory.map(size as usize).map_err(|e| Error::os("map the session", e))?;
+        let ground = Ground::enter(Region::mapped(mapping)?)?;
+        // SAFETY: as above.
+        let liveness = unsafe { LivenessFile::from_inherited(ticket.liveness) }
+            .map_err(|e| Error::os("take over the liveness file", e))?;
+        Ok(Prepared { ground, memory, liveness })
+    }
+
+    /// Takes the reserved place and makes this the process's session.
+    ///
+    /// # Errors
+    /// As [`Session::attach`].
+    pub fn enter(self, member: MemberId) -> Result<Session> {
+        Inner::take_place(&self.ground, member)?;
+        let id = self.ground.header().session_id();
+        let session = Session::assemble(self.ground, member, id, Some(self.memory), Some(self.liveness))?;
+        CURRENT
+            .set(session.clone())
+            .map_err(|_| Error::Other("this process has a session already".into()))?;
+        Ok(session)
+    }
+
+    /// The descriptors, to be kept open.
+    pub fn descriptors(&self) -> Vec<u64> {
+        let (memory, liveness) = (self.memory.as_inherited(), self.liveness.as_inherited());
+        Ticket { memory, liveness, member: MemberId { index: 0, generation: 0 } }.descriptors()
+    }
+}
+
+/// Founder of members that live in one process: see [`Session::on_heap`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct HeapSession {
+    pub(crate) region: Arc<Ground>,
+}
+
+pub(crate) fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The largest region that the limits allow: 64 GiB of addresses, of which nothing is touched yet, down to 1 GiB.
+pub(crate) fn make_region() -> Result<(MemoryObject, Region)> {
+    let wanted = from_env(SIZE_VAR).map(|mib| (mib << 20).max(Layout::MIN_SIZE));
+    let largest = if mp_sys::SPARSE_IS_FREE { 64 } else { 4 };
+    let ladder = (0..7).map(|step| (largest << 30) >> step).filter(|size| *size >= 1 << 30);
+    let mut last = None;
+    for size in wanted.into_iter().chain(ladder.filter(|_| wanted.is_none())) {
+        let room = mp_sys::address_space_limit().is_none_or(|l| size < l)
+            && mp_sys::file_size_limit().is_none_or(|l| size <= l);
+        if !room {
+            last = Some(Error::LimitReached {
+                limit: "address space or file size of this process (RLIMIT_AS, RLIMIT_FSIZE)".into(),
+                detail: format!(
+                    "a session of {} MiB does not fit; {SIZE_VAR} asks for a smaller one",
+                    size >> 20
+                ),
+            });
+            continue;
+        }
+        let made = MemoryObject::create(size).and_then(|m| Ok((m.map(size as usize)?, m)));
+        match made {
+            Ok((mapping, memory)) => return Ok((memory, Region::mapped(mapping)?)),
+            Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => {
+                last = Some(Error::LimitReached {
+                    limit: "address space of this process (RLIMIT_AS), or memory".into(),
+                    detail: format!(
+                        "a session of {} MiB does not fit; {SIZE_VAR} asks for a smaller one: {e}",
+                        size >> 20
+                    ),
+                });
+            }
+            Err(e) => last = Some(Error::os(format!("session memory of {} MiB", size >> 20), e)),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::Other("no size for the session".into())))
+}
+
+/// Prepares a command so that the process it starts can [`Session::attach`]. Keep the returned place until the process
+/// runs, then hand it the process with [`Place::started`](crate::Place::started).
+///
+/// # Errors
+/// [`Error::LimitReached`] when the session has no place left.
+pub fn inherit(command: &mut Command, name: &str) -> Result<crate::Place> {
+    let session = Session::current()?;
+    let place = session.reserve(name)?;
+    let ticket = place.ticket()?;
+    command.env(SESSION_VAR, ticket.to_text());
+    mp_sys::inherit_descriptors(command, &ticket.descriptors());
+    Ok(place)
+}
+
+impl HeapSession {
+    /// Another member of the same session, played by this process.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`] when it has no place left.
+    pub fn member(&self, name: &str) -> Result<Session> {
+        let layout = self.region.layout;
+        let ground = Ground { region: self.region.region.alias(), layout };
+        let place = member::claim(&ground, LIVE, None, name)?;
+        Session::assemble(ground, place, 1, None, None)
+    }
+}
