@@ -5,22 +5,14 @@
 
 mod common;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, Instant};
 
-use common::{Chance, block, children_of, descriptors, held, rounds, runs, shm, signal, soon};
+use common::{Chance, alone, block, children_of, descriptors, held, is_as, rounds, runs, shm, signal, soon};
 use mp_process::{Builder, Error, Process, StartMethod};
 use mp_session::{Message, Object, Role, Session, ThreadId};
 
 mp_process::enable_in_tests!();
-
-/// The tests count what the process as a whole has: one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 fn methods() -> impl Iterator<Item = Builder> {
     StartMethod::available().iter().map(|m| Process::builder().start_method(*m))
@@ -113,10 +105,7 @@ fn rounds_of_kills_leave_nothing() {
             assert!(asked.elapsed() < Duration::from_secs(5), "round {round}");
         }
         if round % 50 == 49 || round == rounds - 1 {
-            let clean = soon(|| {
-                let _ = session.notice_deaths();
-                held(&session) == before && shared.holders(Role::First) == 1
-            });
+            let clean = is_as(&session, before) && shared.holders(Role::First) == 1;
             assert!(
                 clean,
                 "round {round}: {:?}, at first {before:?}, {} hold it; {:?}",
@@ -198,10 +187,7 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
     assert_eq!(runs_of.words().word(0).load(SeqCst), each * 4, "each ran once");
     start().spawn(|| (), ()).unwrap().join().unwrap();
     assert!(
-        soon(|| {
-            let _ = session.notice_deaths();
-            held(&session) == before
-        }),
+        is_as(&session, before),
         "{:?}, at first {before:?}",
         held(&session)
     );
@@ -236,10 +222,7 @@ fn sweepers_are_killed_as_well() {
             assert!(!matches!(child.wait().unwrap(), mp_process::Departure::Exited(0)));
         }
         drop(children);
-        let clean = soon(|| {
-            let _ = session.notice_deaths();
-            held(&session) == before && shared.holders(Role::First) == 1
-        });
+        let clean = is_as(&session, before) && shared.holders(Role::First) == 1;
         assert!(clean, "round {round}: {:?}, at first {before:?}; {:?}", held(&session), session.objects());
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use common::{block, held, soon};
+use common::{alone, block, held, is_as, soon};
 use mp_process::{Builder, Departure, Error, Limit, Process, StartMethod};
 use mp_session::{Message, Session, ThreadId};
 
@@ -115,6 +115,7 @@ fn sleep() {
 
 #[test]
 fn thirty_two_descriptors_are_enough() {
+    let _alone = alone();
     let session = Session::current().unwrap();
     for by in StartMethod::available() {
         let child = Process::builder().limit(Limit::OpenFiles, 32).spawn(few_descriptors, (by.to_string(),)).unwrap();
@@ -127,6 +128,7 @@ fn thirty_two_descriptors_are_enough() {
 /// Uses up all descriptors before the first process is started.
 #[test]
 fn no_descriptor_for_a_fork_server() {
+    let _alone = alone();
     let child = Process::builder().limit(Limit::OpenFiles, 32).spawn(
         || {
             let mut files = Vec::new();
@@ -145,6 +147,7 @@ fn no_descriptor_for_a_fork_server() {
 
 #[test]
 fn no_further_process() {
+    let _alone = alone();
     // SAFETY: a plain call.
     let root = unsafe { libc::getuid() } == 0;
     // The limit counts all processes of the user: root is not limited, and a user of the tests' own has none yet.
@@ -182,6 +185,7 @@ fn no_further_process() {
 
 #[test]
 fn no_room_to_found_a_session() {
+    let _alone = alone();
     const NAME: &str = "no_room_to_found_a_session";
     if helping(NAME) {
         let error = Process::spawn(|| (), ()).map(drop).unwrap_err();
@@ -203,6 +207,7 @@ fn no_room_to_found_a_session() {
 
 #[test]
 fn a_smaller_session_fits() {
+    let _alone = alone();
     const NAME: &str = "a_smaller_session_fits";
     if helping(NAME) {
         assert!(works());
@@ -219,6 +224,7 @@ fn a_smaller_session_fits() {
 
 #[test]
 fn a_child_whose_files_may_not_grow() {
+    let _alone = alone();
     for b in methods() {
         let child = b.limit(Limit::FileSize, 0).spawn(
             |v: Vec<u8>| Process::spawn(|v: Vec<u8>| v.len(), (v,)).and_then(|c| c.join()).map(|n| n + 1),
@@ -230,6 +236,7 @@ fn a_child_whose_files_may_not_grow() {
 
 #[test]
 fn a_session_full_of_processes() {
+    let _alone = alone();
     const NAME: &str = "a_session_full_of_processes";
     if !helping(NAME) {
         return helper(NAME, |c| c.env("MP_SESSION_MIB", "64"));
@@ -255,16 +262,14 @@ fn a_session_full_of_processes() {
             }
             drop(living);
             assert!(soon(works));
-            assert!(soon(|| {
-                let _ = session.notice_deaths();
-                held(&session) == before
-            }), "{:?}, at first {before:?}", held(&session));
+            assert!(is_as(&session, before), "{:?}, at first {before:?}", held(&session));
         }
     }
 }
 
 #[test]
 fn a_session_full_of_threads() {
+    let _alone = alone();
     const NAME: &str = "a_session_full_of_threads";
     if !helping(NAME) {
         return helper(NAME, |c| c.env("MP_SESSION_MIB", "64"));
@@ -299,6 +304,7 @@ fn a_session_full_of_threads() {
 
 #[test]
 fn a_budget_that_is_used_up() {
+    let _alone = alone();
     const NAME: &str = "a_budget_that_is_used_up";
     if !helping(NAME) {
         return helper(NAME, |c| c.env("MP_SESSION_BUDGET_MIB", "8"));
@@ -333,6 +339,7 @@ fn a_budget_that_is_used_up() {
 
 #[test]
 fn a_child_begins_clean() {
+    let _alone = alone();
     // Descriptors of all kinds here, one of them not close-on-exec, as a C library might have opened.
     let _file = std::fs::File::open("/dev/zero").unwrap();
     // SAFETY: a plain call; the descriptor is never closed.

@@ -8,7 +8,7 @@ mod common;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
-use common::{block, children_of, held, runs, shm, signal, soon, within};
+use common::{alone, block, children_of, held, is_as, runs, shm, signal, soon, within};
 use mp_process::{Builder, Process, StartMethod, Stream};
 use mp_session::{Object, Role, Session, ThreadId};
 
@@ -90,6 +90,7 @@ fn outlive(notes: Object, i: usize) {
 
 #[test]
 fn daemons_and_servers_go_with_a_killed_parent_and_others_stay() {
+    let _alone = alone();
     let session = Session::current().unwrap();
     let memory = shm();
     actor().spawn(|| (), ()).unwrap().join().unwrap();
@@ -120,10 +121,7 @@ fn daemons_and_servers_go_with_a_killed_parent_and_others_stay() {
             session.wake_all(notes.words().waiters(Role::First));
             assert!(soon(|| !runs(other)));
             drop((notes, parent));
-            let clean = soon(|| {
-                let _ = session.notice_deaths();
-                held(&session) == before
-            });
+            let clean = is_as(&session, before);
             assert!(clean, "{:?}, at first {before:?}; {:?}", held(&session), session.objects());
             assert_eq!(shm(), memory);
         }
@@ -160,6 +158,7 @@ fn last_word(notes: Object, i: usize) {
 
 #[test]
 fn an_orderly_end_joins_children_and_terminates_daemons() {
+    let _alone = alone();
     let session = Session::current().unwrap();
     for by in methods() {
         for code in [0, 3] {
@@ -176,6 +175,7 @@ fn an_orderly_end_joins_children_and_terminates_daemons() {
 
 #[test]
 fn a_stopped_daemon_does_not_hold_up_the_end() {
+    let _alone = alone();
     let session = Session::current().unwrap();
     let notes = block(&session, 0);
     let parent = actor()

@@ -41,7 +41,22 @@ impl<'s> Me<'s> {
     }
 }
 
-/// A slot taken by this thread in one session; gives it back when the thread ends.
+/// What the calling thread is to its sessions. In one value, whose end is the thread's leaving: where the system destroys
+/// thread-locals one by one in any order, a second one could be back at its first value by then.
+struct Part {
+    /// How many things this thread owns that must not count as left behind when it ends.
+    owning: StdCell<i32>,
+    registrations: RefCell<Vec<Registration>>,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let owning = self.owning.get() > 0;
+        self.registrations.get_mut().drain(..).for_each(|r| r.end(owning));
+    }
+}
+
+/// A slot taken by this thread in one session.
 struct Registration {
     inner: Arc<Inner>,
     index: u32,
@@ -52,15 +67,14 @@ struct Registration {
 thread_local! {
     /// The session used last by this thread: `(instance, slot index, generation)`.
     static LAST: StdCell<(u64, u32, u32)> = const { StdCell::new((0, 0, 0)) };
-    /// How many things this thread owns that must not count as left behind when it ends.
-    static OWNING: StdCell<i32> = const { StdCell::new(0) };
-    static ALL: RefCell<Vec<Registration>> = const { RefCell::new(Vec::new()) };
+    static PART: Part = const { Part { owning: StdCell::new(0), registrations: RefCell::new(Vec::new()) } };
 }
 
 /// Counts what the calling thread owns.
 #[inline]
 pub(crate) fn own(change: i32) {
-    OWNING.set(OWNING.get() + change);
+    // A thread that has left already has its slots taken care of.
+    let _ = PART.try_with(|part| part.owning.set(part.owning.get() + change));
 }
 
 /// The calling thread in `inner`, registered if this is its first time.
@@ -79,9 +93,9 @@ pub(crate) fn me(inner: &Arc<Inner>) -> Result<Me<'_>> {
 #[cold]
 fn me_slow(inner: &Arc<Inner>) -> Result<Me<'_>> {
     let ended = || Error::Other("this thread is ending and can no longer use the session".into());
-    let found = ALL
-        .try_with(|all| {
-            let mut all = all.try_borrow_mut().ok()?;
+    let found = PART
+        .try_with(|part| {
+            let mut all = part.registrations.try_borrow_mut().ok()?;
             if let Some(r) = all.iter().find(|r| r.inner.instance == inner.instance) {
                 return Some(Ok((r.index, r.generation)));
             }
@@ -133,8 +147,9 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
     Err(ground.full("threads of the session", format!("{count} threads take part already")))
 }
 
-impl Drop for Registration {
-    fn drop(&mut self) {
+impl Registration {
+    /// Gives the slot back: the thread ends.
+    fn end(self, owning: bool) {
         // The main thread's end is the process's: what still runs after it (exit handlers) belongs to this member, and
         // the beacon is to say when that is over.
         if self.linked && mp_sys::current_thread_id() == u64::from(mp_sys::current_pid()) {
@@ -155,7 +170,7 @@ impl Drop for Registration {
             fence(SeqCst);
             hand_over(ground, self.inner.member.index, self.index);
         }
-        if OWNING.get() > 0 {
+        if owning {
             // A guard was leaked, and what it guards may be in use in another thread: the name stays taken, so what it
             // owns stays owned until the process is swept.
             return;
@@ -219,16 +234,11 @@ pub(crate) fn is_gone(ground: &Ground, id: ThreadId) -> bool {
         || mp_sys::Beacon::is_dead(slot.beacon.word.load(Acquire))
 }
 
-/// Forgets this thread's registrations without giving the slots back, as a death would: for tests that play several
+/// Forgets this thread's registration without giving the slots back, as a death would: for tests that play several
 /// members in one process.
 pub(crate) fn abandon(inner: &Inner) {
     LAST.set((0, 0, 0));
-    ALL.with(|all| {
-        let mut all = all.borrow_mut();
-        if let Some(at) = all.iter().position(|r| r.inner.instance == inner.instance) {
-            let mut r = all.swap_remove(at);
-            r.linked = false; // heap members have no beacon
-            r.generation = r.generation.wrapping_sub(1); // so that its drop frees nothing
-        }
+    PART.with(|part| {
+        part.registrations.borrow_mut().retain(|r| r.inner.instance != inner.instance);
     });
 }

@@ -130,7 +130,10 @@ impl Inner {
         (0..ground.threads_used())
             .filter(|t| {
                 let slot = ground.thread(*t);
-                slot.wait.load(SeqCst) & 0xFF == WAITING && slot.wait_key.load(Acquire) == key
+                // The dead are passed over here as in `rouse`, or the search would find the same one for ever.
+                slot.wait.load(SeqCst) & 0xFF == WAITING
+                    && slot.wait_key.load(Acquire) == key
+                    && !mp_sys::Beacon::is_dead(slot.beacon.word.load(Acquire))
             })
             .min_by_key(|t| ground.thread(*t).wait_ticket.load(Relaxed))
     }

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a module of several programs")]
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mp_session::{Blueprint, Kind, Object, Session, Shape, Stats};
@@ -47,7 +48,23 @@ pub fn block(session: &Session, size: u64) -> Object {
     Object::create(session, plan, |_, _| {}).unwrap()
 }
 
-/// What the session holds, without what only ever grows.
+/// Tests that count what this process as a whole has, or the session, go one at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until the session holds what it held `before`, if it must by the deaths that are noticed by now. Threads of earlier
+/// tests may have ended since.
+pub fn is_as(session: &Session, before: (u64, u64, u32, u32)) -> bool {
+    soon(|| {
+        let _ = session.notice_deaths();
+        let now = held(session);
+        (now.0, now.1, now.2) == (before.0, before.1, before.2) && now.3 <= before.3
+    })
+}
+
+/// What the session holds, without what only ever grows: bytes, objects, processes, threads.
 pub fn held(session: &Session) -> (u64, u64, u32, u32) {
     let Stats { bytes_in_use, objects, members, threads, .. } = session.stats();
     (bytes_in_use, objects, members, threads)

@@ -1,0 +1,82 @@
+"""CPython's side of the benchmarks: reads "WHAT COUNT" lines, answers with the seconds that so many operations took."""
+
+import concurrent.futures
+import functools
+import multiprocessing
+import sys
+import time
+
+
+def nothing():
+    pass
+
+
+def square(x):
+    return x * x
+
+
+def start(method, count):
+    context = multiprocessing.get_context(method)
+    for _ in range(count):
+        process = context.Process(target=nothing)
+        process.start()
+        process.join()
+
+
+@functools.cache
+def pool():
+    return multiprocessing.get_context("fork").Pool(2)
+
+
+@functools.cache
+def executor():
+    context = multiprocessing.get_context("fork")
+    return concurrent.futures.ProcessPoolExecutor(2, mp_context=context)
+
+
+def whole_pool(count):
+    for _ in range(count):
+        with multiprocessing.get_context("fork").Pool(2) as short:
+            short.apply(square, (3,))
+            short.close()
+            short.join()
+
+
+def whole_executor(count):
+    context = multiprocessing.get_context("fork")
+    for _ in range(count):
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as short:
+            short.submit(square, 3).result()
+
+
+def many(call, count):
+    for _ in range(count):
+        call()
+
+
+WORK = {
+    "fork": lambda n: start("fork", n),
+    "forkserver": lambda n: start("forkserver", n),
+    "spawn": lambda n: start("spawn", n),
+    "apply": lambda n: many(lambda: pool().apply(square, (3,)), n),
+    "submit": lambda n: many(lambda: executor().submit(square, 3).result(), n),
+    "map": lambda n: pool().map(square, range(n)),
+    "map1": lambda n: pool().map(square, range(n), chunksize=1),
+    "unordered": lambda n: list(pool().imap_unordered(square, range(n))),
+    "executor_map": lambda n: list(executor().map(square, range(n), chunksize=max(1, n // 8))),
+    "executor_map1": lambda n: list(executor().map(square, range(n))),
+    "whole_pool": whole_pool,
+    "whole_executor": whole_executor,
+}
+
+
+def main():
+    for line in sys.stdin:
+        what, count = line.split()
+        begin = time.perf_counter()
+        WORK[what](int(count))
+        print(time.perf_counter() - begin, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+//! Benchmarks: `mp` beside its peers and beside the bare operating system, in one run.
+//!
+//! Absolute times drift from machine to machine and from minute to minute, so a benchmark here prints ratios: each row runs
+//! the same work on `mp` and on what it is compared with, all rows in turn, round after round, and what counts is the
+//! ratio of the medians. `cargo xtask bench` runs them all, `cargo xtask bench NAME` runs one; `-- --rounds 21` runs
+//! longer, `-- --only TEXT` runs the rows (and those that they are compared with) whose name contains the text.
+//!
+//! | benchmark | question |
+//! |---|---|
+//! | `start` | what does it cost to start a process that does nothing, and to join it? |
+//! | `flat` | does that depend on the parent's memory, or on how many there are? |
+//! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
+//!
+//! | file | idea |
+//! |---|---|
+//! | `table` | rows, rounds, medians, ratios, goals |
+//! | `machine` | placement on cores, CPU time |
+//! | `floors` | the bare system: what no library can beat |
+//! | `python` | CPython's multiprocessing, asked over a pipe |
+//!
+//! They run on Linux.
+
+#![cfg(target_os = "linux")]
+
+pub mod floors;
+pub mod machine;
+pub mod python;
+pub mod table;
+
+pub use machine::{Placement, cpu_of};
+pub use python::Python;
+pub use table::{Failure, Goal, Spent, Table};
