@@ -47,7 +47,8 @@ mod linux {
     }
 
     fn memory() {
-        let mut table = Table::new("Start and join, by the parent's touched memory", Unit::Micros, Placement::TWO);
+        let mut table =
+            Table::new("Start and join, by the parent's touched memory", Unit::Micros, Placement::TWO);
         let server: fn() -> Result<(), Failure> = || ours(StartMethod::ForkServer);
         let spawn: fn() -> Result<(), Failure> = || ours(StartMethod::Spawn);
         table.row("mp ForkServer, 10 MiB", 100, &[], move |n| with(SMALL, n, server));

@@ -21,6 +21,7 @@ pub fn play() {
         // SAFETY: ends the process.
         Ok("exit") => unsafe { libc::_exit(0) },
         Ok("zygote") => zygote(),
+        Ok("burn") => burn(),
         _ => {}
     }
 }
@@ -98,7 +99,9 @@ impl Zygote {
         use std::os::unix::process::CommandExt;
         let mut pair = [0; 2];
         // SAFETY: the pair is ours to be written.
-        check(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr()) })?;
+        check(unsafe {
+            libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr())
+        })?;
         // SAFETY: both are new, and nobody else's.
         let [ours, theirs] = pair.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         let fd = theirs.as_raw_fd();
@@ -299,5 +302,35 @@ impl Drop for Touched {
     fn drop(&mut self) {
         // SAFETY: our own mapping; nobody has a pointer into it.
         unsafe { libc::munmap(self.start, self.length) };
+    }
+}
+
+/// A process that does nothing but need a core.
+#[derive(Debug)]
+pub struct Burner(std::process::Child);
+
+impl Burner {
+    /// Starts it, where the caller is placed.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn start() -> io::Result<Burner> {
+        Command::new("/proc/self/exe").env(ROLE, "burn").stdin(Stdio::piped()).spawn().map(Burner)
+    }
+}
+
+impl Drop for Burner {
+    fn drop(&mut self) {
+        // An error would mean that it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn burn() -> ! {
+    // SAFETY: the burner does not outlive the benchmark.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    loop {
+        std::hint::spin_loop();
     }
 }

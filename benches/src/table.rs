@@ -87,10 +87,7 @@ pub fn timed(work: impl FnOnce() -> Result<(), Failure>) -> Result<Spent, Failur
 ///
 /// # Errors
 /// Those of what it runs.
-pub fn timed_with_cpu(
-    others: &[u32],
-    work: impl FnOnce() -> Result<(), Failure>,
-) -> Result<Spent, Failure> {
+pub fn timed_with_cpu(others: &[u32], work: impl FnOnce() -> Result<(), Failure>) -> Result<Spent, Failure> {
     let before = machine::cpu_of(others);
     let begin = Instant::now();
     work()?;
@@ -164,7 +161,12 @@ impl<'a> Table<'a> {
     }
 
     fn print(&self, rounds: usize) {
-        println!("\n{} [{}; median of {rounds} interleaved runs; {}]", self.title, self.placement, machine::name());
+        println!(
+            "\n{} [{}; median of {rounds} interleaved runs; {}]",
+            self.title,
+            self.placement,
+            machine::name()
+        );
         let widest = self.rows.iter().map(|r| r.name.chars().count()).max().unwrap_or(0);
         let u = self.unit.name();
         println!(

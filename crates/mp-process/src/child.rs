@@ -17,6 +17,7 @@ const STILLBORN: i32 = 70;
 /// nothing.
 ///
 /// `#[mp::main]` calls it, and `enable_in_tests!` does so for test programs.
+#[expect(clippy::disallowed_methods, reason = "no other thread is there yet to read the environment")]
 pub fn init() {
     if let Some(value) = std::env::var_os(SERVER_VAR) {
         // SAFETY: nothing else runs yet in a process that was started as a server.
@@ -32,10 +33,19 @@ pub fn init() {
         let session = Session::attach();
         // SAFETY: as above; the session has no threads of its own.
         unsafe { std::env::remove_var(SESSION_VAR) };
-        let session = session.and_then(|s| s.ok_or_else(|| Error::Other("no session".into())));
+        let session = session
+            .and_then(|s| s.ok_or_else(|| Error::Other("no session".into())))
+            .and_then(|s| close_what_leaked(&s).map(|()| s));
         std::process::exit(live(session));
     }
     current::set_initialised();
+}
+
+/// A C library in the parent may have opened descriptors that are not close-on-exec; a fork server's children have none of
+/// those either.
+fn close_what_leaked(session: &Session) -> Result<()> {
+    mp_sys::close_all_except(&session.descriptors()?.descriptors())
+        .map_err(|e| Error::os("close what the parent let through", e))
 }
 
 fn report(error: &Error) -> i32 {

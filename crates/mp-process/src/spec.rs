@@ -112,6 +112,7 @@ impl Spec {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "no other thread is there yet to read the environment")]
 fn replace_environment(env: &[(OsString, OsString)]) {
     let keep: std::collections::HashSet<&OsString> = env.iter().map(|(k, _)| k).collect();
     for (key, _) in std::env::vars_os() {

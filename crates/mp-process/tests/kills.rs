@@ -8,7 +8,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, Instant};
 
-use common::{Chance, alone, block, children_of, descriptors, held, is_as, rounds, runs, shm, signal, soon};
+use common::{Chance, alone, at_rest, block, children_of, descriptors, held, is_as, rounds, runs, shm, signal, soon};
 use mp_process::{Builder, Error, Process, StartMethod};
 use mp_session::{Message, Object, Role, Session, ThreadId};
 
@@ -83,7 +83,7 @@ fn rounds_of_kills_leave_nothing() {
     // Whatever is made once is made now: the fork server, the ledger's first chunks.
     methods().for_each(|b| b.spawn(|| (), ()).unwrap().join().unwrap());
     let (files, memory, children) = (descriptors(), shm(), children_of(std::process::id()));
-    let before = held(&session);
+    let before = at_rest(&session);
     let rounds = rounds(300);
     for round in 0..rounds {
         for b in methods() {
@@ -138,7 +138,7 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
     let own = std::process::id();
     let files = descriptors().len();
     let others = children_of(own).len();
-    let before = held(&session);
+    let before = at_rest(&session);
     let over = AtomicBool::new(false);
     let each = rounds(300) / 2;
     let kills = std::thread::scope(|scope| {
@@ -202,7 +202,7 @@ fn sweepers_are_killed_as_well() {
     let mut chance = Chance::new("kills of sweepers");
     let shared = block(&session, 64);
     Process::spawn(|| (), ()).unwrap().join().unwrap();
-    let before = held(&session);
+    let before = at_rest(&session);
     for round in 0..rounds(300) / 10 {
         let children: Vec<_> = (0..6)
             .map(|i| match i {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use common::{alone, block, held, is_as, soon};
+use common::{alone, at_rest, block, held, is_as, soon};
 use mp_process::{Builder, Departure, Error, Limit, Process, StartMethod};
 use mp_session::{Message, Session, ThreadId};
 
@@ -243,7 +243,7 @@ fn a_session_full_of_processes() {
     }
     let session = Session::current().unwrap();
     assert!(works());
-    let before = held(&session);
+    let before = at_rest(&session);
     for round in 0..2 {
         for b in methods() {
             let mut living = Vec::new();
@@ -311,7 +311,7 @@ fn a_budget_that_is_used_up() {
     }
     let session = Session::current().unwrap();
     assert!(works());
-    let before = held(&session);
+    let before = at_rest(&session);
     for b in methods() {
         let refused = b.clone().spawn(|v: Vec<u8>| v.len(), (vec![0_u8; 16 << 20],)).map(drop).unwrap_err();
         assert!(is_limit(&refused, "budget"), "{refused}");

@@ -8,7 +8,7 @@ mod common;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
-use common::{alone, block, children_of, held, is_as, runs, shm, signal, soon, within};
+use common::{alone, at_rest, block, children_of, held, is_as, runs, shm, signal, soon, within};
 use mp_process::{Builder, Process, StartMethod, Stream};
 use mp_session::{Object, Role, Session, ThreadId};
 
@@ -94,7 +94,7 @@ fn daemons_and_servers_go_with_a_killed_parent_and_others_stay() {
     let session = Session::current().unwrap();
     let memory = shm();
     actor().spawn(|| (), ()).unwrap().join().unwrap();
-    let before = held(&session);
+    let before = at_rest(&session);
     for by in methods() {
         for in_a_thread in [false, true] {
             let notes = block(&session, 0);

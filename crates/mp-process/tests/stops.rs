@@ -6,7 +6,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, Instant};
 
-use common::{alone, block, held, is_as, runs, signal, soon, state_of};
+use common::{alone, at_rest, block, held, is_as, runs, signal, soon, state_of};
 use mp_process::{Builder, Departure, Error, Process, StartMethod};
 use mp_session::{Message, Object, Role, Session, ThreadId};
 
@@ -56,7 +56,7 @@ fn work(stop: Object) -> u32 {
 fn a_stopped_child_stops_nobody_else() {
     let _alone = alone();
     let session = Session::current().unwrap();
-    let before = held(&session);
+    let before = at_rest(&session);
     for b in methods() {
         let stop = block(&session, 0);
         let child = b.clone().spawn(work, (stop.clone(),)).unwrap();
@@ -95,7 +95,7 @@ fn wait_in_session(object: Object) -> bool {
 fn a_stopped_watcher_does_not_swallow_the_news_of_a_death() {
     let _alone = alone();
     let session = Session::current().unwrap();
-    let before = held(&session);
+    let before = at_rest(&session);
     let object = block(&session, 0);
     for _ in 0..5 {
         object.words().word(0).store(0, SeqCst);
@@ -134,7 +134,7 @@ fn a_child_that_never_arrived_is_missed() {
     let _alone = alone();
     let session = Session::current().unwrap();
     Process::spawn(|| (), ()).unwrap().join().unwrap();
-    let before = held(&session);
+    let before = at_rest(&session);
     for keeps_handle in [true, false] {
         let object = block(&session, 0);
         // Killed while the dynamic linker is at work.
@@ -159,7 +159,7 @@ fn a_child_that_never_arrived_is_missed() {
 fn a_foreign_fork_is_no_member() {
     let _alone = alone();
     let session = Session::current().unwrap();
-    let before = held(&session);
+    let before = at_rest(&session);
     let object = block(&session, 100);
     let child = Process::spawn(wait_in_session, (object.clone(),)).unwrap();
     let daemon = Process::builder().daemon(true).spawn(wait_in_session, (object.clone(),)).unwrap();

@@ -126,16 +126,17 @@ impl Channel {
         self.capacity
     }
 
+    /// The role that nobody holds any more, and who died last of those who held it.
     #[cold]
-    fn disconnected(&self) -> Error {
-        let (who, how) = self.object.departed().unzip();
+    fn disconnected(&self, gone: Role) -> Error {
+        let (who, how) = self.object.departed(gone).unzip();
         Error::Disconnected { what: "queue".into(), who, how }
     }
 
     #[inline]
     fn place(&self, parcel: &Parcel) -> Result<Placed> {
         if self.object.holders(Role::Second) == 0 {
-            return Err(self.disconnected());
+            return Err(self.disconnected(Role::Second));
         }
         loop {
             let (at, ring) = self.rings.tail()?;
@@ -263,7 +264,7 @@ impl Channel {
         loop {
             match ring.take(parcel)? {
                 Found::Parcel => return Ok(true),
-                Found::Empty if senders == 0 => return Err(self.disconnected()),
+                Found::Empty if senders == 0 => return Err(self.disconnected(Role::First)),
                 Found::Empty | Found::Busy => return Ok(false),
                 Found::Moved { done } => {
                     all_done &= done;

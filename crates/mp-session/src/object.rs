@@ -14,7 +14,7 @@ use crate::ids::{Kind, Role};
 use crate::owned::Owned;
 use crate::session::Session;
 use crate::slots::Entry;
-use crate::table::{CHILD_WORD, RING_CELLS, Shape, TypeWord, WAIT_WORDS};
+use crate::table::{CHILD_WORD, DEPARTED_WORD, RING_CELLS, Shape, TypeWord, WAIT_WORDS};
 
 /// A counted reference to an object of the session: what every handle of mp has inside.
 ///
@@ -162,6 +162,7 @@ impl Object {
         self.0.session.me()?.retain(Owned { index: self.0.index, role: self.0.role }, to)
     }
 
+    #[inline]
     fn entry(&self) -> &Entry {
         self.0.session.0.ground.entry(self.0.index)
     }
@@ -216,13 +217,14 @@ impl Object {
     }
 
     /// How many processes' handles, messages and objects hold it in that role.
+    #[inline]
     pub fn holders(&self, role: Role) -> u64 {
         self.0.session.0.holders(self.0.index, role)
     }
 
-    /// Who died last of those who held it, and how.
-    pub fn departed(&self) -> Option<(Ident, Departure)> {
-        self.0.session.0.departed(self.0.index)
+    /// Who died last of those who held it in that role, and how.
+    pub fn departed(&self, role: Role) -> Option<(Ident, Departure)> {
+        self.0.session.0.departed(self.0.index, role)
     }
 
     /// The cell at `index` of a ring ([`Shape::Ring`]) with cells `stride` bytes apart.
@@ -375,13 +377,13 @@ impl Emptying<'_> {
     }
 }
 
-/// The words of an object: five for the type's own use, and two for waiters.
+/// The words of an object: four for the type's own use, and two for waiters.
 #[derive(Clone, Copy)]
 pub struct Words<'a>(&'a Entry);
 
 impl<'a> Words<'a> {
     /// How many words are free for the type's own use.
-    pub const COUNT: usize = CHILD_WORD;
+    pub const COUNT: usize = DEPARTED_WORD;
 
     /// One of the type's own words.
     ///

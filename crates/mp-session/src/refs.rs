@@ -86,10 +86,10 @@ pub(crate) fn change<'a>(
             (true, n) => n + 1,
             (false, n) => n - 1,
         };
-        if let Some(last) = tag(seen).filter(|last| last.thread != me.thread) {
-            if let Some(done) = done_of(last.thread) {
-                confirm(done, last.sequence);
-            }
+        if let Some(last) = tag(seen).filter(|last| last.thread != me.thread)
+            && let Some(done) = done_of(last.thread)
+        {
+            confirm(done, last.sequence);
         }
         match word.compare_exchange_weak(seen, pack(new, me), AcqRel, Acquire) {
             Ok(_) => return Changed::To(new),

@@ -44,6 +44,11 @@ struct HeapBlock {
     layout: AllocLayout,
 }
 
+// SAFETY: an address and a layout, used once more, by the last owner's drop.
+unsafe impl Send for HeapBlock {}
+// SAFETY: nothing can be done through a shared reference.
+unsafe impl Sync for HeapBlock {}
+
 impl Drop for HeapBlock {
     fn drop(&mut self) {
         // SAFETY: allocated in `Region::heap` with this layout and not freed since.

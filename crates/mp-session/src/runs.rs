@@ -65,10 +65,11 @@ impl Ground {
             let kind = self.span_kind(span).load(Acquire);
             let length = if kind & RUN != 0 { run_spans(kind & 0xFFFF) } else { 1 };
             let fits = kind & RUN != 0 && (class..class + 8).contains(&(kind & 0xFFFF));
-            if fits && self.tag(span, 0).load(Relaxed) == 0 {
-                if let Some(offset) = take(span) {
-                    return Ok(offset);
-                }
+            if fits
+                && self.tag(span, 0).load(Relaxed) == 0
+                && let Some(offset) = take(span)
+            {
+                return Ok(offset);
             }
             span += length;
         }
@@ -81,7 +82,7 @@ impl Ground {
         };
         Err(self.full(
             what,
-            format!("no {} KiB left of {} MiB", spans * SPAN / 1024, u64::from(limit) * SPAN >> 20),
+            format!("no {} KiB left of {} MiB", spans * SPAN / 1024, (u64::from(limit) * SPAN) >> 20),
         ))
     }
 

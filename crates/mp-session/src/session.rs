@@ -40,9 +40,12 @@ pub(crate) struct Inner {
     pub(crate) liveness: Option<LivenessFile>,
     memory: Option<MemoryObject>,
     fork_guard: Option<ForkGuard>,
-    /// By place: pid and start time, and the watch on that process.
-    watches: Mutex<HashMap<u32, ((u32, u64), Arc<ProcessWatch>)>>,
+    /// By place.
+    watches: Mutex<HashMap<u32, KnownProcess>>,
 }
+
+/// Pid and start time of a process, and the watch on it.
+type KnownProcess = ((u32, u64), Arc<ProcessWatch>);
 
 static INSTANCES: AtomicU64 = AtomicU64::new(1);
 pub(crate) static CURRENT: OnceLock<Session> = OnceLock::new();

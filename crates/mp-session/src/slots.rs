@@ -104,7 +104,7 @@ pub(crate) struct Entry {
     pub(crate) size: AtomicU64,
     /// `fingerprint(48) | kind(16)`.
     pub(crate) kind: AtomicU64,
-    /// The last departure by role: `pid(32) | how(32)`.
+    /// Who died last of those who held the first role: `pid(32) | how(32)`. For the second see `DEPARTED_WORD`.
     pub(crate) departed: AtomicU64,
     /// Link of the destroyer's stack.
     pub(crate) next: AtomicU64,

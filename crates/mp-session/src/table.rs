@@ -95,6 +95,8 @@ pub(crate) const RING_NEXT: u64 = 8;
 pub(crate) const MESSAGE_LIST: u64 = 16;
 /// The entry word that may own another object, and the two that hold waiters.
 pub(crate) const CHILD_WORD: usize = 5;
+/// And the one that remembers who died last of those who held the second role.
+pub(crate) const DEPARTED_WORD: usize = 4;
 pub(crate) const WAIT_WORDS: [usize; 2] = [6, 7];
 
 /// What `create` makes.

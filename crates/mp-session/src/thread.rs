@@ -242,3 +242,36 @@ pub(crate) fn abandon(inner: &Inner) {
         part.registrations.borrow_mut().retain(|r| r.inner.instance != inner.instance);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use crate::session::Session;
+
+    /// *heir-leaves-too*: threads end at once, again and again; as long as one lives its process has a beacon.
+    #[test]
+    fn a_living_thread_speaks_for_the_process() {
+        let session = std::thread::spawn(|| Session::current().unwrap()).join().unwrap();
+        let linked = |s: &Session| {
+            let me = s.me().unwrap();
+            me.slot().beacon.word.load(super::Acquire) != 0
+        };
+        if !linked(&session) {
+            return; // no beacons here
+        }
+        let index = session.member().index;
+        for _ in 0..300 {
+            let together = Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        session.me().unwrap();
+                        together.wait();
+                    });
+                }
+            });
+            assert!(session.0.speaker(index).is_some(), "this thread lives");
+        }
+    }
+}

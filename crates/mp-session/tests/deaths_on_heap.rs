@@ -31,6 +31,7 @@ fn objects_come_and_go() {
 }
 
 #[test]
+#[expect(clippy::mem_forget, reason = "no destructor runs in a killed process")]
 fn what_a_dead_member_held_is_released_and_nothing_else() {
     let heap = Session::on_heap(0).unwrap();
     let a = heap.member("a").unwrap();
@@ -42,7 +43,7 @@ fn what_a_dead_member_held_is_released_and_nothing_else() {
         let message = Message::encode(&b, &(kept_in(&b, &kept), own[3].clone(), vec![round; 200])).unwrap();
         assert_eq!(kept.holders(Role::First), 2, "ours and the message's");
         let inner = message.clone();
-        std::mem::forget((own, message, inner)); // as a kill does: no destructor runs
+        std::mem::forget((own, message, inner));
         b.abandon();
         assert!(a.notice_deaths().unwrap());
         assert_eq!(kept.holders(Role::First), 1);
@@ -207,4 +208,58 @@ fn too_many_members_is_an_error_that_names_the_limit() {
     members.pop().unwrap().abandon();
     members[0].notice_deaths().unwrap();
     heap.member("room again").unwrap();
+}
+
+/// Twenty waiters, far more than a wait word has lanes for, and one wake-up a token: none is lost. In a session with
+/// one member nothing but a wake-up ends a sleep.
+#[test]
+fn no_wake_up_is_lost_among_twenty_waiters() {
+    const TOKENS: u64 = 20_000;
+    let heap = Session::on_heap(0).unwrap();
+    let a = heap.member("a").unwrap();
+    let object = block(&a, 0);
+    let taken = std::sync::atomic::AtomicU64::new(0);
+    let far = Instant::now() + Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        for i in 0..20_u64 {
+            let (a, object, taken) = (&a, &object, &taken);
+            scope.spawn(move || {
+                let (tokens, end) = (object.words().word(0), object.words().word(1));
+                loop {
+                    // Some give up now and then, and come back.
+                    let patience = if i % 4 == 0 { Instant::now() + Duration::from_micros(i * 50) } else { far };
+                    let got = a
+                        .wait(object.words().waiters(Role::First), Some(patience), &nobody, || {
+                            let one = tokens.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok();
+                            Ok(if one { Some(true) } else { (end.load(SeqCst) == 1).then_some(false) })
+                        })
+                        .unwrap();
+                    match got {
+                        Some(true) => {
+                            taken.fetch_add(1, SeqCst);
+                        }
+                        Some(false) => break,
+                        None => assert!(Instant::now() < far, "a wake-up was lost: {} of {TOKENS} tokens", taken.load(SeqCst)),
+                    }
+                }
+            });
+        }
+        let words = object.words();
+        for i in 0..TOKENS {
+            words.word(0).fetch_add(1, SeqCst);
+            a.wake_one(words.waiters(Role::First));
+            if i % 64 == 0 {
+                // Until all sleep: each round begins with empty hands.
+                while words.word(0).load(SeqCst) != 0 && Instant::now() < far {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        while taken.load(SeqCst) < TOKENS && Instant::now() < far {
+            std::thread::yield_now();
+        }
+        words.word(1).store(1, SeqCst);
+        a.wake_all(words.waiters(Role::First));
+    });
+    assert_eq!(taken.load(SeqCst), TOKENS);
 }

@@ -130,7 +130,7 @@ impl<'a> Contender<'a> {
     fn remembered(&self, owner: ThreadId) -> Option<Ident> {
         let seen =
             self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
-        seen.or_else(|| self.lock.object().departed().map(|(who, _)| who))
+        seen.or_else(|| self.lock.object().departed(mp_session::Role::First).map(|(who, _)| who))
     }
 
     fn kind(&self) -> String {

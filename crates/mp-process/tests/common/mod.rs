@@ -54,6 +54,17 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the session holds when all that earlier tests left has been cleared away, and this process's ledger has grown.
+pub fn at_rest(session: &Session) -> (u64, u64, u32, u32) {
+    drop((0..400).map(|_| block(session, 0)).collect::<Vec<_>>());
+    let alone = soon(|| {
+        let _ = session.notice_deaths();
+        session.stats().members == 1
+    });
+    assert!(alone, "{:?} {:?}", session.stats(), session.objects());
+    held(session)
+}
+
 /// Waits until the session holds what it held `before`, if it must by the deaths that are noticed by now. Threads of earlier
 /// tests may have ended since.
 pub fn is_as(session: &Session, before: (u64, u64, u32, u32)) -> bool {
