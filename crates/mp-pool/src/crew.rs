@@ -91,10 +91,11 @@ impl Core {
             let wanted = state.broken.is_none()
                 && (state.phase == Phase::Running
                     || (state.phase == Phase::Closing && !state.queue.is_empty()));
-            if wanted && let Err(error) = self.start_worker(state) {
-                if state.workers.is_empty() {
-                    self.break_down(state, format!("no worker is left and none can be started: {error}"));
-                }
+            if wanted
+                && let Err(error) = self.start_worker(state)
+                && state.workers.is_empty()
+            {
+                self.break_down(state, format!("no worker is left and none can be started: {error}"));
             }
         }
     }

@@ -48,10 +48,13 @@ impl<I, A> Drop for Flow<I, A> {
     }
 }
 
+/// What an iterator is to the compiler besides its fields: it borrows the pool and makes values.
+type Borrowing<'p, T> = PhantomData<(&'p (), fn() -> T)>;
+
 /// The iterator of [`Pool::imap`](crate::Pool::imap). Dropping it takes back what nobody has begun.
 pub struct Imap<'p, I, A, T> {
     flow: Flow<I, A>,
-    value: PhantomData<(&'p (), fn() -> T)>,
+    value: Borrowing<'p, T>,
 }
 
 impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Imap<'_, I, A, T> {
@@ -75,7 +78,7 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator f
 /// The iterator of [`Pool::imap_unordered`](crate::Pool::imap_unordered).
 pub struct ImapUnordered<'p, I, A, T> {
     flow: Flow<I, A>,
-    value: PhantomData<(&'p (), fn() -> T)>,
+    value: Borrowing<'p, T>,
 }
 
 impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> ImapUnordered<'_, I, A, T> {

@@ -76,6 +76,7 @@ pub(crate) struct Delivery {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the frequent one: no allocation for it")]
 enum Content {
     Inline([u8; INLINE], usize),
     Message(Message),

@@ -45,13 +45,16 @@ pub struct Pool {
     minder: Minder,
 }
 
+/// Encoded arguments, and the references in them.
+type Arguments = (mp_wire::Codec, Vec<u8>, Vec<Box<dyn std::any::Any + Send>>);
+
 /// Settings of a pool.
 #[derive(Debug)]
 #[must_use = "nothing is started before `build`"]
 pub struct Builder {
     processes: Option<usize>,
     worker: mp_process::Builder,
-    initializer: Option<(i64, Result<(mp_wire::Codec, Vec<u8>, Vec<Box<dyn std::any::Any + Send>>)>)>,
+    initializer: Option<(i64, Result<Arguments>)>,
     max_tasks: Option<u64>,
 }
 

@@ -180,7 +180,7 @@ fn one_straggler_holds_up_only_itself() {
     };
     let started = Instant::now();
     let results: Vec<_> = (0..60).map(|i| pool.apply_async(work, (i,)).unwrap()).collect();
-    results.iter().for_each(|r| drop(r.get().unwrap()));
+    assert!(results.iter().all(|r| r.get().is_ok()));
     assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
 }
 

@@ -178,7 +178,12 @@ fn serve(value: &str) -> Result<Life> {
         };
         match answered {
             // The parent is gone.
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset) => {
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset
+                ) =>
+            {
                 return Ok(Life::Served);
             }
             answered => answered.map_err(|e| Error::os("fork server: answer", e))?,

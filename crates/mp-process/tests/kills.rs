@@ -8,7 +8,9 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, Instant};
 
-use common::{Chance, alone, at_rest, block, children_of, descriptors, held, is_as, rounds, runs, shm, signal, soon};
+use common::{
+    Chance, alone, at_rest, block, children_of, descriptors, held, is_as, rounds, runs, shm, signal, soon,
+};
 use mp_process::{Builder, Error, Process, StartMethod};
 use mp_session::{Message, Object, Role, Session, ThreadId};
 
@@ -186,11 +188,7 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
     assert!(kills > 0);
     assert_eq!(runs_of.words().word(0).load(SeqCst), each * 4, "each ran once");
     start().spawn(|| (), ()).unwrap().join().unwrap();
-    assert!(
-        is_as(&session, before),
-        "{:?}, at first {before:?}",
-        held(&session)
-    );
+    assert!(is_as(&session, before), "{:?}, at first {before:?}", held(&session));
     assert_eq!((children_of(own).len(), descriptors().len()), (others, files));
 }
 

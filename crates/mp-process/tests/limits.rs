@@ -44,7 +44,11 @@ fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, value: u64)
     let set = move || {
         let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
         // SAFETY: a plain call with a live struct.
-        if unsafe { libc::setrlimit(resource, &limit) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        if unsafe { libc::setrlimit(resource, &limit) } == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
     };
     // SAFETY: setrlimit may be called between fork and exec.
     unsafe { command.pre_exec(set) }
@@ -106,7 +110,10 @@ fn few_descriptors(method: String) -> Result<(), String> {
     for child in living {
         child.wait().map_err(|e| e.to_string())?;
     }
-    b().stdout(mp_process::Stream::Null).spawn(|| (), ()).and_then(|c| c.join()).map_err(|e| format!("afterwards: {e}"))
+    b().stdout(mp_process::Stream::Null)
+        .spawn(|| (), ())
+        .and_then(|c| c.join())
+        .map_err(|e| format!("afterwards: {e}"))
 }
 
 fn sleep() {
@@ -118,7 +125,8 @@ fn thirty_two_descriptors_are_enough() {
     let _alone = alone();
     let session = Session::current().unwrap();
     for by in StartMethod::available() {
-        let child = Process::builder().limit(Limit::OpenFiles, 32).spawn(few_descriptors, (by.to_string(),)).unwrap();
+        let child =
+            Process::builder().limit(Limit::OpenFiles, 32).spawn(few_descriptors, (by.to_string(),)).unwrap();
         child.join().unwrap();
     }
     assert!(works());
@@ -291,7 +299,12 @@ fn a_session_full_of_threads() {
             .collect();
         go.wait();
         // The children's threads find no place.
-        let error = methods().next().unwrap().stderr(mp_process::Stream::Null).spawn(|| 1_u8, ()).and_then(|c| c.join());
+        let error = methods()
+            .next()
+            .unwrap()
+            .stderr(mp_process::Stream::Null)
+            .spawn(|| 1_u8, ())
+            .and_then(|c| c.join());
         wait.wait();
         let refused: Vec<Error> = threads.into_iter().filter_map(|t| t.join().unwrap()).collect();
         (refused, error)
@@ -371,7 +384,11 @@ fn a_child_begins_clean() {
         let ignored = ignored & ((1 << 31) - 1);
         assert_eq!(ignored, 1 << (libc::SIGPIPE - 1), "SIGPIPE alone is ignored, by Rust's runtime");
         assert!(files.contains("0 -> /dev/null"), "{files:?}");
-        let beyond: Vec<_> = files.iter().filter(|f| !["0", "1", "2"].contains(&f.split(' ').next().unwrap())).collect();
-        assert!(beyond.len() == 2 && beyond.iter().all(|f| f.contains("memfd:")), "session and liveness alone: {files:?}");
+        let beyond: Vec<_> =
+            files.iter().filter(|f| !["0", "1", "2"].contains(&f.split(' ').next().unwrap())).collect();
+        assert!(
+            beyond.len() == 2 && beyond.iter().all(|f| f.contains("memfd:")),
+            "session and liveness alone: {files:?}"
+        );
     }
 }

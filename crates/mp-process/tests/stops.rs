@@ -101,7 +101,8 @@ fn a_stopped_watcher_does_not_swallow_the_news_of_a_death() {
         object.words().word(0).store(0, SeqCst);
         object.words().word(1).store(0, SeqCst);
         let victim = Process::spawn(wait_in_session, (object.clone(),)).unwrap();
-        let watchers: Vec<_> = (0..3).map(|_| Process::spawn(wait_in_session, (object.clone(),)).unwrap()).collect();
+        let watchers: Vec<_> =
+            (0..3).map(|_| Process::spawn(wait_in_session, (object.clone(),)).unwrap()).collect();
         assert!(soon(|| object.words().word(1).load(SeqCst) == 4));
         std::thread::sleep(Duration::from_millis(30)); // they sleep by now, before us in the kernel's queue
         watchers.iter().for_each(|w| signal(w.pid(), libc::SIGSTOP));
@@ -115,7 +116,9 @@ fn a_stopped_watcher_does_not_swallow_the_news_of_a_death() {
         });
         let until = Some(Instant::now() + LONG);
         let seen = session
-            .wait(object.words().waiters(Role::Second), until, &nobody, || Ok((session.stats().deaths > deaths).then(Instant::now)))
+            .wait(object.words().waiters(Role::Second), until, &nobody, || {
+                Ok((session.stats().deaths > deaths).then(Instant::now))
+            })
             .unwrap();
         let took = seen.expect("noticed").saturating_duration_since(killer.join().unwrap());
         assert!(took < Duration::from_secs(2), "{took:?}");
@@ -138,13 +141,18 @@ fn a_child_that_never_arrived_is_missed() {
     for keeps_handle in [true, false] {
         let object = block(&session, 0);
         // Killed while the dynamic linker is at work.
-        let child = Process::builder().start_method(StartMethod::Spawn).spawn(|_: Object| (), (object.clone(),)).unwrap();
+        let child = Process::builder()
+            .start_method(StartMethod::Spawn)
+            .spawn(|_: Object| (), (object.clone(),))
+            .unwrap();
         child.kill().unwrap();
         let handle = keeps_handle.then_some(child);
         let until = Some(Instant::now() + LONG);
         let begun = Instant::now();
         let alone_again = || Ok((object.holders(Role::First) == 1).then_some(()));
-        assert!(session.wait(object.words().waiters(Role::First), until, &nobody, alone_again).unwrap().is_some());
+        assert!(
+            session.wait(object.words().waiters(Role::First), until, &nobody, alone_again).unwrap().is_some()
+        );
         assert!(begun.elapsed() < Duration::from_secs(2));
         if let Some(child) = handle {
             assert_eq!(child.wait().unwrap(), Departure::Signalled(9));
@@ -276,6 +284,60 @@ fn a_foreign_reaper_loses_codes_and_no_values() {
     assert!(lost.expect("a join hangs") > 0, "the reaper was never faster");
 }
 
+/// Takes tokens until there is an end, with several threads.
+fn take_tokens(object: Object) {
+    let session = Session::current().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                let (tokens, end) = (object.words().word(0), object.words().word(1));
+                let ready = || {
+                    let one = tokens.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok();
+                    Ok(if one { Some(true) } else { (end.load(SeqCst) == 1).then_some(false) })
+                };
+                while session.wait(object.words().waiters(Role::First), None, &nobody, ready).unwrap()
+                    == Some(true)
+                {}
+            });
+        }
+    });
+}
+
+/// Twenty waiters in four processes, of which two are killed while tokens are handed out one by one: what a dead waiter was
+/// woken for is handed on.
+#[test]
+fn wake_ups_survive_the_waiters() {
+    let _alone = alone();
+    let session = Session::current().unwrap();
+    let before = at_rest(&session);
+    for round in 0..6_u64 {
+        let object = block(&session, 0);
+        let children: Vec<_> =
+            (0..4).map(|_| Process::spawn(take_tokens, (object.clone(),)).unwrap()).collect();
+        let tokens = object.words().word(0);
+        let mut slow = 0;
+        for i in 0..400 {
+            if i == 100 + round * 7 || i == 200 + round * 11 {
+                signal(children[usize::from(i >= 200)].pid(), libc::SIGKILL);
+            }
+            tokens.fetch_add(1, SeqCst);
+            session.wake_one(object.words().waiters(Role::First));
+            let begun = Instant::now();
+            assert!(soon(|| tokens.load(SeqCst) == 0), "round {round}: token {i} is left lying");
+            // A look around every so often finds a token as well: that must not be how they are found.
+            slow += u32::from(begun.elapsed() > Duration::from_millis(45));
+        }
+        assert!(slow < 40, "{slow} of 400 wake-ups came late");
+        object.words().word(1).store(1, SeqCst);
+        session.wake_all(object.words().waiters(Role::First));
+        for (i, child) in children.iter().enumerate() {
+            let end = child.wait_timeout(LONG).unwrap();
+            assert_eq!(end, Some(if i < 2 { Departure::Signalled(9) } else { Departure::Exited(0) }));
+        }
+    }
+    assert!(is_as(&session, before), "{:?}, at first {before:?}", held(&session));
+}
+
 /// How long it takes until somebody knows, from the kill on.
 #[test]
 fn news_of_a_kill_travels_fast() {
@@ -322,7 +384,9 @@ fn wait_for_owner(object: Object) -> u64 {
     let owner = ThreadId::from_bits(object.words().word(1).load(SeqCst));
     object.words().word(2).store(1, SeqCst);
     session
-        .wait(object.words().waiters(Role::First), None, &|| owner, || Ok(session.is_gone(owner).then_some(())))
+        .wait(object.words().waiters(Role::First), None, &|| owner, || {
+            Ok(session.is_gone(owner).then_some(()))
+        })
         .unwrap();
     monotonic()
 }

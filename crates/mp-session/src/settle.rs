@@ -84,9 +84,9 @@ impl Me<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::founding::HeapSession;
     use crate::ids::{Kind, Role};
     use crate::object::{Blueprint, Object};
-    use crate::founding::HeapSession;
     use crate::session::Session;
     use crate::table::{FREE, LIVE, Shape};
 
@@ -108,7 +108,13 @@ mod tests {
                 Op::Create => s.settle_create(intent),
                 Op::Retain | Op::Release => s.settle_change(v, intent),
                 Op::Destroy => {
-                    finish_destroy(&s.inner.ground, intent.a as u32, intent.b, intent.c, s.inner.ground.word(intent.d));
+                    finish_destroy(
+                        &s.inner.ground,
+                        intent.a as u32,
+                        intent.b,
+                        intent.c,
+                        s.inner.ground.word(intent.d),
+                    );
                 }
                 _ => {}
             }
@@ -137,7 +143,9 @@ mod tests {
             let me = victim.me().unwrap();
             let (ground, slot) = (me.ground(), me.slot());
             let record = victim.0.book.take(ground, &victim.0.magazines).unwrap();
-            let index = (0..1 << 10).find(|i| EntryState::unpack(ground.entry(*i).state.load(Relaxed)).status == FREE).unwrap();
+            let index = (0..1 << 10)
+                .find(|i| EntryState::unpack(ground.entry(*i).state.load(Relaxed)).status == FREE)
+                .unwrap();
             let entry = ground.entry(index);
             let free = EntryState::unpack(entry.state.load(Relaxed));
             let mine = EntryState { status: crate::table::CREATING, thread: me.index as u16 + 1, ..free };
@@ -163,7 +171,11 @@ mod tests {
             }
             die(&survivor, victim);
             let now = survivor.stats();
-            assert_eq!((now.objects, now.bytes_in_use), (before.objects, before.bytes_in_use), "stage {stage}");
+            assert_eq!(
+                (now.objects, now.bytes_in_use),
+                (before.objects, before.bytes_in_use),
+                "stage {stage}"
+            );
         }
     }
 
@@ -219,7 +231,10 @@ mod tests {
                     ground.word(record).store(0, Release);
                 }
                 if stage >= 3 && !kept {
-                    entry.state.store(EntryState { status: DESTROYING, thread: me.index as u16 + 1, ..state }.pack(), Relaxed);
+                    entry.state.store(
+                        EntryState { status: DESTROYING, thread: me.index as u16 + 1, ..state }.pack(),
+                        Relaxed,
+                    );
                 }
                 if stage >= 4 && !kept {
                     entry.next.store(0, Relaxed);
@@ -232,10 +247,18 @@ mod tests {
                     slot.intent.clear();
                 }
                 die(&survivor, victim);
-                assert_eq!(object.as_ref().map_or(0, |o| o.holders(Role::First)), u64::from(kept), "stage {stage}");
+                assert_eq!(
+                    object.as_ref().map_or(0, |o| o.holders(Role::First)),
+                    u64::from(kept),
+                    "stage {stage}"
+                );
                 drop(object);
                 let now = survivor.stats();
-                assert_eq!((now.objects, now.bytes_in_use), (before.objects, before.bytes_in_use), "stage {stage}");
+                assert_eq!(
+                    (now.objects, now.bytes_in_use),
+                    (before.objects, before.bytes_in_use),
+                    "stage {stage}"
+                );
             }
         }
     }
@@ -255,11 +278,21 @@ mod tests {
                 ground.word(at).store(0, Relaxed);
             }
             entry.refs[0].store(refs::NONE, Relaxed);
-            let state = EntryState { status: DESTROYING, thread: me.index as u16 + 1, ..EntryState::unpack(entry.state.load(Relaxed)) };
+            let state = EntryState {
+                status: DESTROYING,
+                thread: me.index as u16 + 1,
+                ..EntryState::unpack(entry.state.load(Relaxed))
+            };
             entry.state.store(state.pack(), Relaxed);
             entry.next.store(0, Relaxed);
             slot.destroying.store(u64::from(index) + 1, Relaxed);
-            slot.intent.begin(Op::Destroy, u64::from(index), state.pack(), 0, ground.offset_of(&slot.destroying));
+            slot.intent.begin(
+                Op::Destroy,
+                u64::from(index),
+                state.pack(),
+                0,
+                ground.offset_of(&slot.destroying),
+            );
             if stage >= 1 {
                 ground.free(entry.offset.load(Relaxed), Tag::entry(index));
             }
@@ -277,7 +310,11 @@ mod tests {
             assert!(next.as_ref().is_none_or(|o| o.holders(Role::First) == 1), "stage {stage}");
             drop(next);
             let now = survivor.stats();
-            assert_eq!((now.objects, now.bytes_in_use), (before.objects, before.bytes_in_use), "stage {stage}");
+            assert_eq!(
+                (now.objects, now.bytes_in_use),
+                (before.objects, before.bytes_in_use),
+                "stage {stage}"
+            );
         }
     }
 

@@ -335,7 +335,8 @@ mod tests {
     use crate::table::Shape;
 
     fn block(session: &Session) -> Object {
-        let plan = Blueprint { kind: crate::ids::Kind::BLOCK, fingerprint: 0, shape: Shape::Plain, size: 100 };
+        let plan =
+            Blueprint { kind: crate::ids::Kind::BLOCK, fingerprint: 0, shape: Shape::Plain, size: 100 };
         Object::create(session, plan, |_, _| {}).unwrap()
     }
 
@@ -348,8 +349,11 @@ mod tests {
     #[test]
     fn a_victim_outlives_its_sweeper_and_is_swept() {
         let heap = Session::on_heap(0).unwrap();
-        let (survivor, sweeper, victim) =
-            (heap.member("survivor").unwrap(), heap.member("sweeper").unwrap(), heap.member("victim").unwrap());
+        let (survivor, sweeper, victim) = (
+            heap.member("survivor").unwrap(),
+            heap.member("sweeper").unwrap(),
+            heap.member("victim").unwrap(),
+        );
         let before = survivor.stats();
         let (s, v) = (sweeper.0.member.index, victim.0.member.index);
         std::mem::forget(block(&victim)); // as a kill does

@@ -227,7 +227,8 @@ fn no_wake_up_is_lost_among_twenty_waiters() {
                 let (tokens, end) = (object.words().word(0), object.words().word(1));
                 loop {
                     // Some give up now and then, and come back.
-                    let patience = if i % 4 == 0 { Instant::now() + Duration::from_micros(i * 50) } else { far };
+                    let patience =
+                        if i % 4 == 0 { Instant::now() + Duration::from_micros(i * 50) } else { far };
                     let got = a
                         .wait(object.words().waiters(Role::First), Some(patience), &nobody, || {
                             let one = tokens.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok();
@@ -239,7 +240,11 @@ fn no_wake_up_is_lost_among_twenty_waiters() {
                             taken.fetch_add(1, SeqCst);
                         }
                         Some(false) => break,
-                        None => assert!(Instant::now() < far, "a wake-up was lost: {} of {TOKENS} tokens", taken.load(SeqCst)),
+                        None => assert!(
+                            Instant::now() < far,
+                            "a wake-up was lost: {} of {TOKENS} tokens",
+                            taken.load(SeqCst)
+                        ),
                     }
                 }
             });

@@ -202,7 +202,8 @@ impl RawLock {
     /// The process that died last while it held an inconsistent value.
     pub(crate) fn last_victim(&self) -> Option<Ident> {
         let pid = u32::try_from(self.victim().load(Relaxed)).ok().filter(|pid| *pid != 0)?;
-        let name = self.object.departed(mp_session::Role::First).map(|(who, _)| who).filter(|who| who.pid == pid);
+        let name =
+            self.object.departed(mp_session::Role::First).map(|(who, _)| who).filter(|who| who.pid == pid);
         Some(name.unwrap_or_else(|| Ident::new(pid, "")))
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::{Duration, Instant};
 
-use mp_session::{Blueprint, Kind, Message, Object, Place, Session, Shape, Status, Taking};
+use mp_session::{Blueprint, Kind, Message, Object, Place, Session, Shape, Status, Taking, Words};
 
 /// How soon a death must be known.
 pub const PROMPT: Duration = Duration::from_millis(100);
@@ -86,16 +86,17 @@ pub fn arguments<T: mp_wire::Message>() -> Option<T> {
 
 /// Words that parent and children share to tell each other how far they are.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
-pub struct Board(Object);
+pub struct Board([Object; 2]);
 
 impl Board {
     pub fn new() -> Board {
         let plan = Blueprint { kind: Kind::BLOCK, fingerprint: 0, shape: Shape::Plain, size: 0 };
-        Board(Object::create(&Session::current().unwrap(), plan, |_, _| {}).unwrap())
+        let object = || Object::create(&Session::current().unwrap(), plan, |_, _| {}).unwrap();
+        Board([object(), object()])
     }
 
     pub fn word(&self, i: usize) -> &AtomicU64 {
-        self.0.words().word(i)
+        self.0[i / Words::COUNT].words().word(i % Words::COUNT)
     }
 
     pub fn add(&self, i: usize) {

@@ -18,7 +18,10 @@ pub(crate) const TESTS: &[Named] = &[
     ("streams_can_be_crossed", streams_can_be_crossed),
     ("it_starts_where_told", it_starts_where_told),
     ("what_cannot_be_started_is_an_error", what_cannot_be_started_is_an_error),
-    ("names_of_variables_are_compared_as_the_system_does", names_of_variables_are_compared_as_the_system_does),
+    (
+        "names_of_variables_are_compared_as_the_system_does",
+        names_of_variables_are_compared_as_the_system_does,
+    ),
     ("ends_are_told_apart", ends_are_told_apart),
     ("a_wait_keeps_its_deadline", a_wait_keeps_its_deadline),
     ("a_signal_does_not_wait_for_a_wait", a_signal_does_not_wait_for_a_wait),
