@@ -108,7 +108,7 @@ pub type Shim = fn(Codec, &[u8], Vec<Box<dyn Any + Send>>) -> Produced;
 /// The one address from which shims are measured. A static, for functions may be duplicated by the compiler.
 static BASE: u8 = 0;
 
-/// A shim's name: its distance from [`BASE`].
+/// A shim's name: its distance from one static of this crate.
 pub fn name_of(shim: Shim) -> i64 {
     (shim as usize as i64).wrapping_sub((&raw const BASE) as usize as i64)
 }

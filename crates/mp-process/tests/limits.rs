@@ -66,7 +66,8 @@ fn few_descriptors(method: String) -> Result<(), String> {
     }
     let session = Session::current().unwrap();
     let living: Vec<_> = (0..40)
-        .map(|_| b().daemon(true).spawn(sleep, ()))
+        // No daemons: those watch their parent, and would notice deaths for it.
+        .map(|_| b().spawn(sleep, ()))
         .collect::<Result<_, _>>()
         .map_err(|e| format!("at once: {e}"))?;
     let mut files: Vec<std::fs::File> = Vec::new();

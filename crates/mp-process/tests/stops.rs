@@ -90,7 +90,7 @@ fn wait_in_session(object: Object) -> bool {
     wait_for(&object, 1)
 }
 
-/// *news-swallowed*: the kernel tells one watcher of a death, here one that is stopped. The others hear of it all the same.
+/// The kernel tells one watcher of a death. Those that are stopped are not asked, and the others hear of it.
 #[test]
 fn a_stopped_watcher_does_not_swallow_the_news_of_a_death() {
     let _alone = alone();

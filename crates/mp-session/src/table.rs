@@ -58,7 +58,7 @@ impl EntryState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Shape {
-    /// It owns none, save perhaps in [`Entry`]'s child word.
+    /// It owns none, save perhaps the one that it adopted.
     Plain = 0,
     /// A message: its block starts with a list of references.
     Message = 1,

@@ -28,9 +28,9 @@
 //! wakes one of its watchers; that one looks who died, sweeps ([`crate::sweep`]), and rings everybody. A thread that
 //! was `WOKEN` and died before it could act had taken a wake-up with it: its sweeper hands it on.
 //!
-//! *news-swallowed*: the kernel wakes one watcher, and that one is stopped (SIGSTOP), or killed as well, before it could pass
-//! the news on. So no sleep with watches lasts longer than `BACKSTOP` without a look at the beacons, which costs a
-//! microsecond.
+//! *news-swallowed*: the kernel wakes one watcher, and that one is stopped (SIGSTOP) before it could pass the news on. (One that
+//! was stopped before has left the kernel's queue; one that is killed wakes a watcher of its own, who looks at all.) For
+//! this instant no sleep with watches lasts longer than `BACKSTOP` without a look at the beacons, which costs microseconds.
 //!
 //! # Interleavings with names
 //!
@@ -71,7 +71,7 @@ const WATCHED: usize = 31;
 /// How long a sleep goes on without looking around itself, where watching cannot be complete.
 const SLICE: Duration = Duration::from_millis(50);
 /// The same where it is complete: for *news-swallowed*.
-const BACKSTOP: Duration = Duration::from_millis(80);
+const BACKSTOP: Duration = Duration::from_secs(1);
 /// The same while somebody seems to be dying and the evidence is not complete.
 const SUSPICION: Duration = Duration::from_millis(1);
 
