@@ -133,7 +133,12 @@ mod linux {
             })
         });
         table.row("procspawn Pool", 500, &[], |n| {
-            timed(|| times(n, || Ok(drop(others.spawn(3_u64, square).join()?))))
+            timed(|| {
+                times(n, || {
+                    black_box(others.spawn(3_u64, square).join()?);
+                    Ok(())
+                })
+            })
         });
         let python = python(&mut table);
         rows(
@@ -185,8 +190,11 @@ mod linux {
             &[Goal::AtMost(500.0), Goal::Times(0.0175, "CPython unordered")],
             |n| {
                 timed_with_cpu(&pids(&pool), || {
-                    pool.imap_unordered(square, 0..u64::from(n))
-                        .try_for_each(|r| r.map(|x| drop(black_box(x))))?;
+                    pool.imap_unordered(square, 0..u64::from(n)).try_for_each(|r| {
+                        r.map(|x| {
+                            black_box(x);
+                        })
+                    })?;
                     Ok(())
                 })
             },

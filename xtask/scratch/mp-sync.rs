@@ -9,7 +9,7 @@ fn main() -> mp_sync::Result<()> {
             for _ in 0..1000 {
                 *mine.lock()? += 1;
             }
-            mp_sync::Result::Ok(())
+            Ok::<(), mp_sync::Error>(())
         };
         let other = stock.clone();
         let thread = scope.spawn(move || add(other));

@@ -11,7 +11,7 @@ fn main() -> mp::Result<()> {
     let (sender, receiver) = mp::queue::unbounded()?;
     let child = Process::spawn(greet, (sender, "bob".to_owned()))?;
     assert_eq!(receiver.get()?, "hello bob");
-    child.join()??;
+    child.join()?;
 
     let pool = Pool::new(2)?;
     let squares: Vec<u64> = pool.map(|number: u64| number * number, 0..10)?;

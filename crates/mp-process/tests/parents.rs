@@ -16,8 +16,18 @@ mp_process::enable_in_tests!();
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The fifth word is free for the tests' own use.
-const GO: usize = 4;
+/// Above a pid's bits, in the first word: what the tests tell each other besides.
+const SAID: u32 = 32;
+
+fn said(notes: &Object) -> u64 {
+    notes.words().word(0).load(SeqCst) >> SAID
+}
+
+fn say(notes: &Object, what: u64) {
+    let change = |word: u64| Some(word & ((1 << SAID) - 1) | what << SAID);
+    notes.words().word(0).fetch_update(SeqCst, SeqCst, change).unwrap();
+    notes.session().wake_all(notes.words().waiters(Role::First));
+}
 
 fn methods() -> impl Iterator<Item = StartMethod> {
     StartMethod::available().iter().copied()
@@ -32,7 +42,7 @@ fn pids(of: &Object) -> [u32; 4] {
 }
 
 fn tell(notes: &Object, i: usize) {
-    notes.words().word(i).store(u64::from(std::process::id()), SeqCst);
+    notes.words().word(i).fetch_or(u64::from(std::process::id()), SeqCst);
 }
 
 fn sleep(notes: Object, i: usize) {
@@ -79,11 +89,10 @@ fn outlive(notes: Object, i: usize) {
     let message = mp_session::Message::encode(&session, &(notes.clone(), "still here".to_owned())).unwrap();
     let (back, text): (Object, String) = message.decode().unwrap();
     let child = Process::spawn(|s: String| s.len() as u64, (text,)).unwrap();
-    back.words().word(GO).store(child.join().unwrap(), SeqCst);
-    session.wake_all(back.words().waiters(Role::First));
+    say(&back, child.join().unwrap());
     session
         .wait(back.words().waiters(Role::First), None, &|| ThreadId::NONE, || {
-            Ok((back.words().word(GO).load(SeqCst) == u64::MAX).then_some(()))
+            Ok((said(&back) == 99).then_some(()))
         })
         .unwrap();
 }
@@ -115,10 +124,8 @@ fn daemons_and_servers_go_with_a_killed_parent_and_others_stay() {
                 "{by}: {below:?} of which sleeps {sleeper}, in the middle {middle}, spins {spinner}; living: {:?}",
                 below.iter().filter(|pid| runs(**pid)).collect::<Vec<_>>(),
             );
-            let word = notes.words().word(GO);
-            assert!(soon(|| word.load(SeqCst) == 10) && runs(other), "the one that is no daemon works on");
-            word.store(u64::MAX, SeqCst);
-            session.wake_all(notes.words().waiters(Role::First));
+            assert!(soon(|| said(&notes) == 10) && runs(other), "the one that is no daemon works on");
+            say(&notes, 99);
             assert!(soon(|| !runs(other)));
             drop((notes, parent));
             let clean = is_as(&session, before);
@@ -153,7 +160,7 @@ fn stubborn(notes: Object, i: usize) {
 fn last_word(notes: Object, i: usize) {
     tell(&notes, i);
     std::thread::sleep(Duration::from_millis(300));
-    notes.words().word(GO).store(1, SeqCst);
+    say(&notes, 1);
 }
 
 #[test]
@@ -166,7 +173,7 @@ fn an_orderly_end_joins_children_and_terminates_daemons() {
             let parent = actor().spawn(ends, (notes.clone(), by.to_string(), code)).unwrap();
             assert!(soon(|| !parent.is_alive()), "a parent that does not end");
             assert_eq!(parent.exitcode(), Some(code));
-            assert_eq!(notes.words().word(GO).load(SeqCst), 1, "it waited for the child that is no daemon");
+            assert_eq!(said(&notes), 1, "it waited for the child that is no daemon");
             let left: Vec<u32> = pids(&notes).into_iter().filter(|pid| runs(*pid)).collect();
             assert!(left.is_empty(), "{by}: {left:?} of {:?}", pids(&notes));
         }

@@ -82,6 +82,7 @@ impl Me<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::mem_forget, reason = "no destructor runs in a killed process")]
 mod tests {
     use super::*;
     use crate::founding::HeapSession;

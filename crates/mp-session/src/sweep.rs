@@ -328,6 +328,7 @@ pub(crate) fn give_up_place(inner: &Inner, me: &Me<'_>, id: MemberId) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::mem_forget, reason = "no destructor runs in a killed process")]
 mod tests {
     use super::*;
     use crate::object::{Blueprint, Object};
