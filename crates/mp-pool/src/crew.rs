@@ -9,8 +9,8 @@ use crate::core::{Core, Phase, Reply, State, Task, Worker};
 use crate::lane::{Fate, Ring};
 use crate::worker::{self, Contract, ELEMENT, READY};
 
-/// Workers that die one after the other without having done anything: then starting more is no use.
-const STILLBORN_LIMIT: u32 = 5;
+/// Workers that die one after the other before they were ready for a task: then starting more is no use.
+const STILLBORN_LIMIT: u32 = 8;
 
 impl Core {
     pub(crate) fn start_worker(&self, state: &mut State) -> Result<()> {
@@ -78,13 +78,16 @@ impl Core {
                 worker.done += 1;
             }
             again.into_iter().rev().for_each(|task| state.queue.push_front(task));
-            if worker.done == 0 && !retired {
+            if worker.tasks.word(READY).load(Acquire) != 0 {
+                // It could start, so others can.
+                state.stillborn = 0;
+            } else if !retired {
                 state.stillborn += 1;
-                if state.stillborn >= STILLBORN_LIMIT.max(2 * self.plan.processes as u32) {
+                if state.stillborn >= STILLBORN_LIMIT.max(3 * self.plan.processes as u32) {
                     let last = worker.process.join().err().map_or_else(String::new, |e| format!(": {e}"));
                     self.break_down(
                         state,
-                        format!("{} workers in a row died before they did anything{last}", state.stillborn),
+                        format!("{} workers in a row died before they were ready{last}", state.stillborn),
                     );
                 }
             }

@@ -207,5 +207,8 @@ fn become_child(own_streams: bool, streams: Vec<mp_sys::OsHandle>) -> Result<()>
             .map_err(|_| Error::Other("fork server: three streams were announced".into()))?;
         mp_sys::replace_stdio(streams).map_err(|e| Error::os("standard streams", e))?;
     }
-    mp_sys::join_parents_group().map_err(|e| Error::os("process group", e))
+    // It fails when the parent is gone and whoever adopted us is not of our terminal: then our place is gone as well, and
+    // that is noticed next.
+    let _ = mp_sys::join_parents_group();
+    Ok(())
 }

@@ -240,3 +240,33 @@ fn a_kill_is_told_to_whoever_joins() {
         assert!(!runs(pid));
     }
 }
+
+/// *lock-of-the-dying*: a place is given to the next while the kernel is not through with the last; the next begins all the
+/// same.
+#[test]
+fn a_place_is_taken_over_from_the_dying() {
+    let _alone = alone();
+    let session = Session::current().unwrap();
+    // Closing takes the longer the more there is.
+    let bulky = || Process::builder().daemon(true).start_method(StartMethod::Spawn).spawn(hold_much, ());
+    for round in 0..rounds(300) / 30 {
+        let dying: Vec<_> = (0..4).map(|_| bulky().unwrap()).collect();
+        assert!(soon(|| session.stats().members >= 5));
+        std::thread::sleep(Duration::from_millis(20));
+        for child in &dying {
+            child.kill().unwrap();
+        }
+        drop(dying);
+        for i in 0..20 {
+            let _ = session.notice_deaths();
+            let b = methods().nth(i % StartMethod::available().len()).unwrap();
+            assert_eq!(b.spawn(|i: usize| i, (i,)).unwrap().join(), Ok(i), "round {round}");
+        }
+    }
+}
+
+fn hold_much() {
+    let much = vec![1_u8; 64 << 20];
+    std::thread::sleep(Duration::from_secs(60));
+    drop(std::hint::black_box(much));
+}

@@ -131,7 +131,7 @@ impl HeapSession {
     pub fn member(&self, name: &str) -> Result<Session> {
         let layout = self.region.layout;
         let ground = Ground { region: self.region.region.alias(), layout };
-        let place = member::claim(&ground, LIVE, None, name)?;
+        let place = member::claim(&ground, LIVE, None, name, |_| true)?;
         Session::assemble(ground, place, 1, None, None)
     }
 }

@@ -107,12 +107,21 @@ impl MemberSlot {
 }
 
 /// Takes a free slot for a process with that parent.
-pub(crate) fn claim(ground: &Ground, status: u16, parent: Option<MemberId>, name: &str) -> Result<MemberId> {
+///
+/// A slot is free as soon as its last process is certain to run no more, which is before the kernel has closed that process's
+/// files: it may hold its lock still (*lock-of-the-dying*), and the next occupant could not take it. `vacated` tells.
+pub(crate) fn claim(
+    ground: &Ground,
+    status: u16,
+    parent: Option<MemberId>,
+    name: &str,
+    vacated: impl Fn(u32) -> bool,
+) -> Result<MemberId> {
     let count = ground.layout.member_count;
     for index in 0..count {
         let slot = ground.member(index);
         let seen = SlotState::load(&slot.state);
-        if seen.status != FREE {
+        if seen.status != FREE || !vacated(index) {
             continue;
         }
         // A parent that dies right after this leaves a reserved slot whose fields are its last occupant's. So the state

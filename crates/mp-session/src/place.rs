@@ -34,14 +34,13 @@ impl Session {
     pub fn reserve(&self, name: &str) -> Result<Place> {
         let me = self.me()?;
         let ground = &self.0.ground;
-        let claimed = member::claim(ground, RESERVED, Some(self.0.member), name).or_else(|full| {
-            // Places of processes that died unnoticed are places.
-            if self.0.notice_deaths(&me) {
-                member::claim(ground, RESERVED, Some(self.0.member), name)
-            } else {
-                Err(full)
-            }
-        });
+        let vacated = |index| {
+            let held = self.0.liveness.as_ref().map(|l| l.held_by_other(index));
+            !matches!(held, Some(Ok(Some(true))))
+        };
+        let claim = || member::claim(ground, RESERVED, Some(self.0.member), name, vacated);
+        // Places of processes that died unnoticed are places.
+        let claimed = claim().or_else(|full| if self.0.notice_deaths(&me) { claim() } else { Err(full) });
         Ok(Place { session: self.clone(), id: claimed?, process: Mutex::new(None) })
     }
 

@@ -126,7 +126,7 @@ impl Session {
         let budget =
             from_env(BUDGET_VAR).map_or_else(|| mp_sys::memory_available().unwrap_or(u64::MAX), |m| m << 20);
         let ground = Ground::found(region, id, mp_sys::image_id(), budget)?;
-        let place = member::claim(&ground, member::RESERVED, None, "MainProcess")?;
+        let place = member::claim(&ground, member::RESERVED, None, "MainProcess", |_| true)?;
         Inner::take_place(&ground, place)?;
         let liveness = LivenessFile::create().map_err(|e| Error::os("create the liveness file", e))?;
         Session::assemble(ground, place, id, Some(memory), Some(liveness))
