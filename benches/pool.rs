@@ -1,4 +1,9 @@
 //! What does a task cost, on its own, in a map, and the pool itself?
+#![allow(
+    clippy::unit_arg,
+    clippy::type_complexity,
+    reason = "a measured closure is one expression, a list of them one type"
+)]
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -33,23 +38,28 @@ mod linux {
     type Interpreter = Option<Rc<RefCell<Python>>>;
 
     pub(crate) fn main() {
+        mp_benches::placed(&[Placement::TWO, Placement::ONE], tables);
+    }
+
+    /// A table's name, and what measures it.
+    type Question<'a> = (&'static str, &'a dyn Fn() -> Result<(), Failure>);
+
+    fn tables(placement: Placement) {
         // Forked while there is one thread.
         let echo = FutexEcho::start();
-        let tables: [(&str, &dyn Fn() -> Result<(), Failure>); 7] = [
+        let asleep = || asleep(placement, echo.as_ref().map_err(ToString::to_string)?);
+        let two: [Question<'_>; 6] = [
             ("apply", &|| apply(None)),
             ("apply, busy", &|| apply(Some(Burner::start()?))),
-            ("apply, asleep, two cores", &|| {
-                asleep(Placement::TWO, echo.as_ref().map_err(|e| e.to_string())?)
-            }),
-            ("apply, asleep, one core", &|| {
-                asleep(Placement::ONE, echo.as_ref().map_err(|e| e.to_string())?)
-            }),
+            ("apply, asleep", &asleep),
             ("map", &map),
             ("work", &work),
             ("whole", &whole),
         ];
-        for (name, table) in tables {
-            if let Err(error) = Placement::TWO.pin().map_err(Failure::from).and_then(|()| table()) {
+        let one: [Question<'_>; 1] = [("apply, asleep", &asleep)];
+        let these: &[Question<'_>] = if placement == Placement::TWO { &two } else { &one };
+        for (name, table) in these {
+            if let Err(error) = table() {
                 println!("{name}: {error}");
             }
         }
@@ -151,8 +161,6 @@ mod linux {
     }
 
     fn asleep(placement: Placement, echo: &FutexEcho) -> Result<(), Failure> {
-        placement.pin()?;
-        echo.follow()?;
         let pool = Pool::new(2)?;
         let mut table = Table::new("apply, workers asleep", Unit::Micros, placement);
         table.row("mp Pool", 500, &[Goal::Times(1.2, "futex floor")], |n| rested(n, || one_of(&pool)));
