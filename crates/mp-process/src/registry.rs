@@ -1,6 +1,6 @@
 //! The children of this process, and what happens to them at its end.
 
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Weak};
 
 use mp_session::StartedProcess;
@@ -17,6 +17,7 @@ struct Child {
 }
 
 static CHILDREN: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+static NEXT_LOOK: AtomicUsize = AtomicUsize::new(0);
 static AT_EXIT: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn add(process: Arc<StartedProcess>, daemon: bool, shared: &Arc<Shared>) {
@@ -26,9 +27,12 @@ pub(crate) fn add(process: Arc<StartedProcess>, daemon: bool, shared: &Arc<Share
     }
     let mut children = CHILDREN.lock();
     // Those that ended and whose handles are gone have no business here any more. Looking at all of them at each start
-    // would make a thousand starts quadratic.
-    if children.len().is_power_of_two() {
-        children.retain(|c| c.shared.strong_count() > 0 || c.process.ended().is_none());
+    // would make a thousand starts quadratic; two at each, in turn, are enough for none to stay.
+    for _ in 0..2 {
+        let at = NEXT_LOOK.fetch_add(1, Relaxed) % children.len().max(1);
+        if children.get(at).is_some_and(|c| c.shared.strong_count() == 0 && c.process.ended().is_some()) {
+            children.remove(at);
+        }
     }
     children.push(Child { process, daemon, shared: Arc::downgrade(shared) });
 }

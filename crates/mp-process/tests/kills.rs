@@ -164,9 +164,15 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
             })
             .collect();
         let killer = scope.spawn(|| {
-            let mut kills = 0;
+            let (mut kills, mut last) = (0, 0);
             while !over.load(Acquire) {
                 std::thread::sleep(Duration::from_micros(chance.below(20_000)));
+                // A start is given up when its servers die again and again: let each kill be followed by one that succeeds.
+                let seen = runs_of.words().word(0).load(SeqCst);
+                if seen == last {
+                    continue;
+                }
+                last = seen;
                 // It alone of our children leads a process group.
                 let leads = |pid: &u32| {
                     // SAFETY: a plain call.
@@ -189,7 +195,9 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
     assert_eq!(runs_of.words().word(0).load(SeqCst), each * 4, "each ran once");
     start().spawn(|| (), ()).unwrap().join().unwrap();
     assert!(is_as(&session, before), "{:?}, at first {before:?}", held(&session));
-    assert_eq!((children_of(own).len(), descriptors().len()), (others, files));
+    // Fewer, where earlier tests dropped the handles of children that are collected by now.
+    assert!(children_of(own).len() <= others);
+    assert_eq!(descriptors().len(), files);
 }
 
 /// Several members sleep and see each death at once; some of those that see it are killed for it.
@@ -247,6 +255,8 @@ fn a_kill_is_told_to_whoever_joins() {
 fn a_place_is_taken_over_from_the_dying() {
     let _alone = alone();
     let session = Session::current().unwrap();
+    methods().for_each(|b| b.spawn(|| (), ()).unwrap().join().unwrap());
+    let before = children_of(std::process::id());
     // Closing takes the longer the more there is.
     let bulky = || Process::builder().daemon(true).start_method(StartMethod::Spawn).spawn(hold_much, ());
     for round in 0..rounds(300) / 30 {
@@ -263,6 +273,11 @@ fn a_place_is_taken_over_from_the_dying() {
             assert_eq!(b.spawn(|i: usize| i, (i,)).unwrap().join(), Ok(i), "round {round}");
         }
     }
+    // The handles were dropped, so the dead are collected at later starts: the next tests count them.
+    assert!(soon(|| {
+        methods().for_each(|b| b.spawn(|| (), ()).unwrap().join().unwrap());
+        children_of(std::process::id()).is_subset(&before)
+    }));
 }
 
 fn hold_much() {

@@ -54,6 +54,8 @@ pub(crate) mod end {
     pub(crate) const FINISHED: u64 = 1;
     /// A test says that this member died.
     pub(crate) const ABANDONED: u64 = 2;
+    /// The process was started: the pid in the slot is this occupant's. Lowered before the slot is freed.
+    pub(crate) const STARTED: u64 = 4;
     /// The parent will not ask any more.
     pub(crate) const DETACHED: u64 = 8;
 
@@ -190,9 +192,15 @@ impl Inner {
         matches!(SlotState::load(&self.ground.member(index).state).status, LIVE | SWEEPING)
     }
 
-    /// The same, those included that were started and have not arrived: they hold their arguments.
+    /// The same, those included that were started and have not arrived: they hold their arguments. A place that was only
+    /// just claimed may still show the pid of its last occupant, whose death must not be held against it.
     pub(crate) fn may_die(&self, index: u32) -> bool {
-        self.is_live(index) || SlotState::load(&self.ground.member(index).state).status == RESERVED
+        let slot = self.ground.member(index);
+        match SlotState::load(&slot.state).status {
+            LIVE | SWEEPING => true,
+            RESERVED => slot.end.load(Acquire) & end::STARTED != 0,
+            _ => false,
+        }
     }
 
     pub(crate) fn is_abandoned(&self, index: u32) -> bool {

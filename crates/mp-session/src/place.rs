@@ -171,6 +171,7 @@ impl Place {
             slot.start_time.store(mp_sys::start_time(pid).unwrap_or(0), Relaxed);
             let _ = slot.pid.compare_exchange(0, pid, AcqRel, Relaxed);
         }
+        slot.end.fetch_or(end::STARTED, AcqRel);
         self.session.0.children.add(self.id.index, process.clone());
         *self.process.lock() = Some(process);
     }

@@ -115,6 +115,8 @@ impl Inner {
 
     /// Takes over what a dead sweeper was sweeping, which must have been settled itself by now. Before its slot is freed:
     /// *sweeper's-namesake*: the next occupant of the slot lives, and nobody would ever again take its victims over.
+    ///
+    /// And what it had swept, but for the last step: a place that is `GONE` and will not be asked about.
     fn take_over_from(&self, me: &Me<'_>, sweeper: u32) {
         for index in (0..self.ground.members_used()).filter(|i| *i != sweeper) {
             let slot = self.ground.member(index);
@@ -125,6 +127,10 @@ impl Inner {
                 && seen.swap(&slot.state, mine)
             {
                 self.sweep(me, index, seen.generation, &self.departure_of(index));
+            } else if seen.status == GONE
+                && (slot.end.load(SeqCst) & end::DETACHED != 0 || !self.parent_lives(slot))
+            {
+                self.release_gone(me, index, seen);
             }
         }
     }
@@ -215,9 +221,23 @@ impl Inner {
         if seen.status != GONE || !seen.swap(&slot.state, mine) {
             return;
         }
-        self.empty(me, &slot.result);
-        let free = SlotState { generation: seen.generation.wrapping_add(1), partner: 0, status: FREE };
-        slot.state.store(free.pack(), Release);
+        let next = if self.empty(me, &slot.result) {
+            slot.end.fetch_and(!end::STARTED, AcqRel);
+            SlotState { generation: seen.generation.wrapping_add(1), partner: 0, status: FREE }
+        } else {
+            seen
+        };
+        slot.state.store(next.pack(), SeqCst);
+    }
+
+    /// Whether a thread that is gone, and not settled yet, was at work on the cell.
+    fn is_unsettled(&self, cell: &Cell, state: CellState) -> bool {
+        let Some(thread) = state.thread.checked_sub(1).filter(|t| *t < self.ground.layout.thread_count)
+        else {
+            return false;
+        };
+        let intent = self.ground.thread(thread).intent.read();
+        intent.is_some_and(|i| i.a == self.ground.offset_of(&cell.state))
     }
 
     fn parent_lives(&self, slot: &MemberSlot) -> bool {
@@ -230,8 +250,9 @@ impl Inner {
             && !self.is_dead(parent.index)
     }
 
-    /// Releases what a cell of a member slot holds, and makes it free.
-    pub(crate) fn empty(&self, me: &Me<'_>, cell: &Cell) {
+    /// Releases what a cell of a member slot holds, and makes it free. `false`: somebody is at work on it, or died over it and
+    /// is not settled yet; to take it from under him would have what he took counted twice.
+    pub(crate) fn empty(&self, me: &Me<'_>, cell: &Cell) -> bool {
         let ground = &self.ground;
         loop {
             let seen = cell.state();
@@ -252,14 +273,16 @@ impl Inner {
                             me.release(owned, ground.offset_of(&cell.value));
                         }
                         claim.empty();
-                        return;
+                        return true;
                     }
                 }
                 Status::Dead => {
                     cell.bury(seen);
                 }
                 // By a thread that was settled without an intent for it: the cell was filled or emptied by hand.
-                Status::Claimed | Status::Taken if self.claimer_is_gone(seen) => {
+                Status::Claimed | Status::Taken
+                    if self.claimer_is_gone(seen) && !self.is_unsettled(cell, seen) =>
+                {
                     let full = seen.status == Status::Taken;
                     let to = CellState {
                         thread: 0,
@@ -268,7 +291,8 @@ impl Inner {
                     };
                     let _ = cell.state.compare_exchange(seen.pack(), to.pack(), AcqRel, Relaxed);
                 }
-                _ => return,
+                Status::Free => return true,
+                _ => return false,
             }
         }
     }
@@ -329,136 +353,4 @@ pub(crate) fn give_up_place(inner: &Inner, me: &Me<'_>, id: MemberId) -> bool {
 
 #[cfg(test)]
 #[expect(clippy::mem_forget, reason = "no destructor runs in a killed process")]
-mod tests {
-    use super::*;
-    use crate::object::{Blueprint, Object};
-    use crate::session::Session;
-    use crate::table::Shape;
-
-    fn block(session: &Session) -> Object {
-        let plan =
-            Blueprint { kind: crate::ids::Kind::BLOCK, fingerprint: 0, shape: Shape::Plain, size: 100 };
-        Object::create(session, plan, |_, _| {}).unwrap()
-    }
-
-    fn state(session: &Session, of: u32) -> SlotState {
-        SlotState::load(&session.0.ground.member(of).state)
-    }
-
-    /// *sweeper's-namesake*: a sweeper dies, its own place is cleared and taken by another process before anybody looks at
-    /// its victim. The victim is swept all the same.
-    #[test]
-    fn a_victim_outlives_its_sweeper_and_is_swept() {
-        let heap = Session::on_heap(0).unwrap();
-        let (survivor, sweeper, victim) = (
-            heap.member("survivor").unwrap(),
-            heap.member("sweeper").unwrap(),
-            heap.member("victim").unwrap(),
-        );
-        let before = survivor.stats();
-        let (s, v) = (sweeper.0.member.index, victim.0.member.index);
-        std::mem::forget(block(&victim)); // as a kill does
-        let seen = state(&survivor, v);
-        victim.abandon();
-        let sweeping = SlotState { partner: s as u16 + 1, status: SWEEPING, ..seen };
-        assert!(seen.swap(&survivor.0.ground.member(v).state, sweeping));
-        sweeper.abandon();
-        let me = survivor.me().unwrap();
-        assert!(survivor.0.sweep_if_dead(&me, s));
-        let namesake = heap.member("namesake").unwrap();
-        assert_eq!(namesake.0.member.index, s);
-        survivor.notice_deaths().unwrap();
-        assert_eq!(state(&survivor, v).status, FREE);
-        assert_eq!(survivor.stats().objects, before.objects);
-        assert_eq!(survivor.stats().members, before.members - 1);
-    }
-
-    /// A chain: each was sweeping the next when it died.
-    #[test]
-    fn sweepers_of_sweepers_are_swept() {
-        let heap = Session::on_heap(0).unwrap();
-        let survivor = heap.member("survivor").unwrap();
-        let before = survivor.stats();
-        let chain: Vec<Session> = (0..5).map(|_| heap.member("one of a chain").unwrap()).collect();
-        let places: Vec<u32> = chain.iter().map(|s| s.0.member.index).collect();
-        for pair in places.windows(2) {
-            let seen = state(&survivor, pair[1]);
-            let sweeping = SlotState { partner: pair[0] as u16 + 1, status: SWEEPING, ..seen };
-            assert!(seen.swap(&survivor.0.ground.member(pair[1]).state, sweeping));
-        }
-        for session in chain {
-            std::mem::forget(block(&session));
-            session.abandon();
-        }
-        survivor.notice_deaths().unwrap();
-        assert!(places.iter().all(|m| state(&survivor, *m).status == FREE));
-        let now = survivor.stats();
-        assert_eq!((now.objects, now.members, now.threads), (before.objects, before.members, before.threads));
-    }
-
-    /// What was found out about one occupant of a place is not held against the next.
-    #[test]
-    fn the_next_occupant_is_not_swept_for_the_last() {
-        let heap = Session::on_heap(0).unwrap();
-        let (survivor, victim) = (heap.member("survivor").unwrap(), heap.member("victim").unwrap());
-        let id = victim.0.member;
-        victim.abandon();
-        assert!(survivor.notice_deaths().unwrap());
-        let next = heap.member("next").unwrap();
-        assert_eq!(next.0.member.index, id.index);
-        let kept = block(&next);
-        let me = survivor.me().unwrap();
-        survivor.0.sweep_reaped(&me, id, &Departure::Signalled(9));
-        assert_eq!(state(&survivor, id.index).status, LIVE);
-        assert_eq!(kept.holders(Role::First), 1);
-    }
-
-    /// A parent dies between claiming a place and writing its name there, where the last occupant's parent still stands.
-    #[test]
-    fn a_place_that_was_claimed_and_no_more_is_given_back() {
-        let heap = Session::on_heap(0).unwrap();
-        let (survivor, parent) = (heap.member("survivor").unwrap(), heap.member("parent").unwrap());
-        let before = survivor.stats().members;
-        let index = survivor.0.ground.members_used();
-        let slot = survivor.0.ground.member(index);
-        slot.parent.store(survivor.0.member.to_bits(), Relaxed);
-        let seen = SlotState::load(&slot.state);
-        survivor.0.ground.header().members_used.fetch_max(index + 1, AcqRel);
-        let claimed = SlotState { partner: parent.0.member.index as u16 + 1, status: RESERVED, ..seen };
-        assert!(seen.swap(&slot.state, claimed));
-        parent.abandon();
-        assert!(survivor.notice_deaths().unwrap());
-        assert_eq!(state(&survivor, index).status, FREE);
-        assert_eq!(survivor.stats().members, before - 1);
-    }
-
-    /// *asked-no-more*: the parent gives a child up while a third process sweeps it.
-    #[test]
-    fn a_child_given_up_during_its_sweep_leaves_no_place() {
-        let heap = Session::on_heap(0).unwrap();
-        let (parent, sweeper) = (heap.member("parent").unwrap(), heap.member("sweeper").unwrap());
-        let before = parent.stats();
-        for late in [false, true] {
-            let place = parent.reserve("child").unwrap();
-            let id = place.id();
-            place.put_arguments(&crate::message::Message::encode(&parent, &vec![7_u8; 50]).unwrap()).unwrap();
-            let slot = parent.0.ground.member(id.index);
-            let seen = state(&parent, id.index);
-            let sweeping = SlotState { partner: sweeper.0.member.index as u16 + 1, status: SWEEPING, ..seen };
-            assert!(seen.swap(&slot.state, sweeping));
-            let me = sweeper.me().unwrap();
-            if late {
-                sweeper.0.sweep(&me, id.index, id.generation, &Departure::Signalled(9));
-                assert_eq!(state(&parent, id.index).status, GONE);
-                drop(place);
-            } else {
-                drop(place);
-                assert_eq!(state(&parent, id.index).status, SWEEPING);
-                sweeper.0.sweep(&me, id.index, id.generation, &Departure::Signalled(9));
-            }
-            assert_eq!(state(&parent, id.index).status, FREE);
-        }
-        let now = parent.stats();
-        assert_eq!((now.objects, now.members), (before.objects, before.members));
-    }
-}
+mod tests;
