@@ -42,13 +42,14 @@ mod linux {
     }
 
     pub(crate) fn main() {
-        memory();
-        number();
+        mp_benches::placed(&[Placement::TWO], |placement| {
+            memory(placement);
+            number(placement);
+        });
     }
 
-    fn memory() {
-        let mut table =
-            Table::new("Start and join, by the parent's touched memory", Unit::Micros, Placement::TWO);
+    fn memory(placement: Placement) {
+        let mut table = Table::new("Start and join, by the parent's touched memory", Unit::Micros, placement);
         let server: fn() -> Result<(), Failure> = || ours(StartMethod::ForkServer);
         let spawn: fn() -> Result<(), Failure> = || ours(StartMethod::Spawn);
         table.row("mp ForkServer, 10 MiB", 100, &[], move |n| with(SMALL, n, server));
@@ -71,9 +72,9 @@ mod linux {
         Ok(())
     }
 
-    fn number() {
+    fn number(placement: Placement) {
         let mut table =
-            Table::new("1,000 processes started, then joined, by one parent", Unit::Micros, Placement::TWO);
+            Table::new("1,000 processes started, then joined, by one parent", Unit::Micros, placement);
         for (one, many, method) in [
             ("ForkServer, one at a time", "ForkServer, 1,000 started, then joined", StartMethod::ForkServer),
             ("Spawn, one at a time", "Spawn, 1,000 started, then joined", StartMethod::Spawn),

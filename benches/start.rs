@@ -31,15 +31,14 @@ mod linux {
     }
 
     pub(crate) fn main() {
-        for placement in [Placement::TWO, Placement::ONE] {
+        mp_benches::placed(&[Placement::TWO, Placement::ONE], |placement| {
             if let Err(error) = table(placement) {
                 println!("start: {error}");
             }
-        }
+        });
     }
 
     fn table(placement: Placement) -> Result<(), Failure> {
-        placement.pin()?;
         let zygote = Zygote::start()?;
         let python = Python::start();
         let mut table = Table::new("Start and join a process that does nothing", Unit::Micros, placement);
@@ -48,7 +47,7 @@ mod linux {
         });
         table.row("zygote floor", 100, &[], |n| timed(|| times(n, || Ok(zygote.fork_and_wait()?))));
         table.row("mp ForkServer", 100, &[Goal::Times(1.3, "zygote floor")], |n| {
-            timed(|| times(n, || ours(StartMethod::ForkServer)))
+            timed_with_cpu(&[], || times(n, || ours(StartMethod::ForkServer)))
         });
         table.row("posix_spawn floor", 50, &[], |n| {
             timed_with_cpu(&[], || times(n, || Ok(floors::spawn_and_wait()?)))

@@ -234,19 +234,6 @@ impl FutexEcho {
         self.wait(1, 0);
         self.word(1).store(0, SeqCst);
     }
-
-    /// Where it runs must be where the rest of a table does.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn follow(&self) -> io::Result<()> {
-        // SAFETY: a set of bits may be zero.
-        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the set is ours to be written.
-        check(unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) })?;
-        // SAFETY: the set is whole.
-        check(unsafe { libc::sched_setaffinity(self.pid, size_of_val(&set), &raw const set) }).map(|_| ())
-    }
 }
 
 impl Drop for FutexEcho {

@@ -27,6 +27,6 @@ pub mod machine;
 pub mod python;
 pub mod table;
 
-pub use machine::{Placement, cpu_of};
+pub use machine::{Placement, cpu_of, placed};
 pub use python::Python;
 pub use table::{Failure, Goal, Spent, Table};

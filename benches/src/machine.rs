@@ -43,6 +43,29 @@ impl Placement {
     }
 }
 
+/// Names, in a run for one placement, how many cores that is.
+const CORES: &str = "MP_BENCH_CORES";
+
+/// Runs the tables of each placement in a run of this program of its own: what a process or a server of processes learns about its
+/// cores when it begins is right then, and handed down to all that it starts.
+pub fn placed(placements: &[Placement], tables: impl Fn(Placement)) {
+    if let Some(cores) = std::env::var(CORES).ok().and_then(|cores| cores.parse().ok()) {
+        return tables(Placement(cores));
+    }
+    for placement in placements {
+        let run = || -> io::Result<()> {
+            placement.pin()?;
+            let arguments = std::env::args_os().skip(1);
+            let mut command = std::process::Command::new("/proc/self/exe");
+            let status = command.args(arguments).env(CORES, placement.0.to_string()).status()?;
+            if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+        };
+        if let Err(error) = run() {
+            println!("{placement}: {error}");
+        }
+    }
+}
+
 fn at_the_beginning() -> io::Result<&'static libc::cpu_set_t> {
     static OURS: std::sync::OnceLock<libc::cpu_set_t> = std::sync::OnceLock::new();
     if let Some(set) = OURS.get() {

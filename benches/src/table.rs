@@ -96,7 +96,7 @@ pub fn timed_with_cpu(others: &[u32], work: impl FnOnce() -> Result<(), Failure>
 }
 
 impl<'a> Table<'a> {
-    /// An empty table. Rows are measured where `placement` says.
+    /// An empty table. Everybody has been placed as `placement` says: see [`placed`](machine::placed).
     pub fn new(title: &'static str, unit: Unit, placement: Placement) -> Table<'a> {
         Table { title, unit, placement, rows: Vec::new(), notes: Vec::new() }
     }
@@ -125,9 +125,6 @@ impl<'a> Table<'a> {
         self.keep(options.only.as_deref());
         if self.rows.is_empty() {
             return;
-        }
-        if let Err(error) = self.placement.pin() {
-            println!("{}: could not be placed on {}: {error}", self.title, self.placement);
         }
         // The first round fills caches, starts servers and pools, and is not counted.
         for round in 0..=options.rounds {
