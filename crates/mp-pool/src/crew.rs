@@ -53,7 +53,13 @@ impl Core {
     pub(crate) fn bury(&self, state: &mut State) {
         let mut at = 0;
         while at < state.workers.len() {
-            if state.workers[at].process.is_alive() {
+            let process = &state.workers[at].process;
+            if process.is_certainly_dead() {
+                // Swept before the system has finished with it: no second news will come, so wait for the last of it
+                // now. What is wrong with waiting, if anything, shows in how it ended.
+                let _ = process.wait();
+            }
+            if process.is_alive() {
                 at += 1;
                 continue;
             }

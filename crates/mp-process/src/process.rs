@@ -188,6 +188,12 @@ impl<T> Process<T> {
         self.shared.is_alive()
     }
 
+    /// For pools: whether its death is certain, though the system may not have finished with it.
+    #[doc(hidden)]
+    pub fn is_certainly_dead(&self) -> bool {
+        self.shared.place.is_swept()
+    }
+
     /// How it ended; `None` while it runs.
     pub fn departure(&self) -> Option<Departure> {
         self.shared.poll().map(|end| end.how)

@@ -196,6 +196,11 @@ impl Place {
         self.slot().user.get(i)
     }
 
+    /// Whether the child's death was noticed and cleared up after. The system may take a moment longer to finish with it.
+    pub fn is_swept(&self) -> bool {
+        self.state().is_none_or(|s| s.status == crate::member::GONE)
+    }
+
     /// Whether the child has entered the session.
     pub fn has_arrived(&self) -> bool {
         self.state().is_none_or(|s| s.status != RESERVED)
