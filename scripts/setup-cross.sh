@@ -37,22 +37,23 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 export DEBIAN_FRONTEND=noninteractive
 
-# The version that a Debian package depends on, by pattern: the newest Rust here is packaged under changing names.
-dependency() { apt-cache depends "${@:2}" 2>/dev/null | sed -n "s/^ *Depends: \($1\)\$/\1/p" | head -n 1; }
+# The packages of that name that Debian packages depend on: the newest Rust here is packaged under changing names.
+dependencies() { apt-cache depends "${@:2}" 2>/dev/null | sed -n "s/^ *Depends: \($1\)\$/\1/p" | sort -u; }
 find_packages() {
-    std=$(dependency 'libstd-rust-web-[0-9.]*' libstd-rust-web-dev)
+    std=$(dependencies 'libstd-rust-web-[0-9.]*' libstd-rust-web-dev)
     [ -n "$std" ] || return 1
-    llvm=$(dependency 'libllvm[0-9]*' rustc-web "$std")
-    git=$(dependency 'libgit2-[0-9.]*' cargo-web)
+    libraries=$(dependencies 'lib[a-z0-9.+-]*' rustc-web cargo-web rust-web-clippy "$std" | grep -v '^libstd-rust' || true)
 }
-if ! find_packages; then
-    apt-get update -qq || cannot "the package lists cannot be fetched (is there a network?)"
-    find_packages || cannot "the distribution does not have rustc-web, the Rust that this builds on"
-fi
+# Old lists name an old Rust, which may be too old to build this.
+apt-get update -qq || say "the package lists cannot be fetched anew (is there a network?)"
+find_packages || cannot "the distribution does not have rustc-web, the Rust that this builds on"
+needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml")
+offered=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/p')
+dpkg --compare-versions "$offered" ge "$needed" || cannot "rustc-web is $offered here, and $needed is needed"
 
 # ---- linkers, runners, and the libraries that the second Rust loads
 packages=(gcc-mingw-w64-x86-64-posix wine64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
-packages+=(${llvm:+"$llvm"} ${git:+"$git"})
+packages+=($libraries)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
@@ -60,14 +61,14 @@ done
 install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null; }
 if [ ${#missing[@]} -gt 0 ]; then
     say "installing: ${missing[*]}"
-    install || { apt-get update -qq && install; } || cannot "packages cannot be installed: ${missing[*]}"
+    install || cannot "packages cannot be installed: ${missing[*]}"
 fi
 wine=/usr/lib/wine/wine64
 [ -x "$wine" ] || cannot "$wine is not where Debian puts it"
 
 # ---- the second Rust, unpacked
 rust=$dir/rust
-if [ ! -e "$rust/complete" ]; then
+if [ "$(cat "$rust/complete" 2>/dev/null)" != "$offered" ]; then
     say "fetching and unpacking Rust with the sources of its standard library"
     rm -rf "$rust" "$dir/packages"
     mkdir -p "$rust" "$dir/packages"
@@ -75,7 +76,7 @@ if [ ! -e "$rust/complete" ]; then
     download() {
         apt-get download -qq -o APT::Sandbox::User=root rustc-web cargo-web rust-web-clippy rust-web-src libstd-rust-web-dev "$std"
     }
-    download || { apt-get update -qq && find_packages && download; } || cannot "packages cannot be downloaded"
+    download || cannot "packages cannot be downloaded"
     cd "$dir"
     for package in "$dir"/packages/*.deb; do
         case $package in
@@ -86,7 +87,7 @@ if [ ! -e "$rust/complete" ]; then
         esac
     done
     rm -rf "$dir/packages"
-    touch "$rust/complete"
+    echo "$offered" >"$rust/complete"
 fi
 
 # ---- a Windows for wine: version 10, no debugger that pops up on a crash (the exit code would be lost)
