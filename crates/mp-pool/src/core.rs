@@ -7,9 +7,9 @@
 //!
 //! No user code runs under the lock.
 
+use mp_session::primitive::{AtomicU64, Ordering::*};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::{Duration, Instant};
 
 use mp_process::{Builder, Departure, Ident, Process};

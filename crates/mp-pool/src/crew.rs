@@ -1,6 +1,6 @@
 //! The crew: starting workers, noticing that they ended, and what follows from it.
 
-use std::sync::atomic::Ordering::*;
+use mp_session::primitive::Ordering::*;
 
 use mp_process::Departure;
 use mp_session::{Error, Result};

@@ -25,8 +25,8 @@
 //! Small payloads lie in the slot; large ones, and ones with handles, are messages handed over by the slot's cell, which
 //! has its own protocol for deaths (in mp-session).
 
+use mp_session::primitive::{AtomicU64, Ordering::*, fence};
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, Ordering::*, fence};
 
 use mp_session::{
     Blueprint, CellState, Error, Kind, Message, Object, Result, Role, Session, Shape, Status, Taking,

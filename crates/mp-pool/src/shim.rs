@@ -9,10 +9,10 @@
 //!          | an outcome (which starts with a lower number)     the whole chunk failed
 //! ```
 
+use mp_session::primitive::{AtomicU64, Ordering::*};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
 use mp_process::__private::{Produced, name_of, produce, read, shim_of};
 use mp_process::Target;

@@ -1,6 +1,6 @@
 //! A worker's life: take a task, do it, send the result.
 
-use std::sync::atomic::Ordering::*;
+use mp_session::primitive::Ordering::*;
 
 use mp_process::__private::{Produced, shim_of};
 use mp_session::{Error, Message, Object, Result, Role, Session, ThreadId};

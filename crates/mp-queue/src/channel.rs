@@ -17,10 +17,10 @@
 //! The count of the other role is read before the cells are looked at: if nobody was there to put and then nothing is there to
 //! take, nothing can come. A sender cannot vanish with a put half done, for it is counted until the sweep has settled its cells.
 
+use mp_session::primitive::{Ordering::*, fence};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering::*, fence};
 use std::time::{Duration, Instant};
 
 use mp_session::{Blueprint, Kind, Object, Role, Session, Shape, ThreadId};

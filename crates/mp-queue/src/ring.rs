@@ -48,8 +48,8 @@
 //! A `TAKEN` cell is stepped over by other consumers, a `CLAIMED` one is not: a later message of the same producer
 //! must not overtake. A cell that is taken for long (its thread was stopped just there) holds up producers one lap later.
 
+use mp_session::primitive::{AtomicU64, Ordering::*};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
 use mp_session::{Blueprint, Cell, CellState, Kind, Message, Object, Session, Shape, Status, Taking};
 use mp_wire::{Error, Result};

@@ -28,8 +28,8 @@
 //! happen in a ring any more; that of the takers therefore waits for cells that somebody else is still emptying, because a
 //! death would bring their messages back.
 
+use mp_session::primitive::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 
 use mp_session::{Object, Session, ThreadId};
 use mp_wire::{Error, Result};

@@ -40,7 +40,7 @@
 //! | `TAKE_HELD` | `TAKEN(t, l)` | not committed | back to `FULL`; the record is cleared |
 //! | `TAKE_HELD` | anything else | committed | the record counts, and is swept |
 
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use crate::primitive::{AtomicU64, Ordering::*};
 
 use crate::ground::Ground;
 use crate::ids::ThreadId;

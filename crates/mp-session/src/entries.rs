@@ -1,7 +1,7 @@
 //! Which entries of the table are free: claimed by chunk, so that members stay off each other's cache lines, and kept in a
 //! process-local stock of candidates. All of it are hints; the truth is an entry's state.
 
-use std::sync::atomic::Ordering::*;
+use crate::primitive::Ordering::*;
 
 use mp_wire::Result;
 use parking_lot::Mutex;

@@ -1,7 +1,7 @@
 //! The region together with its layout: typed access to every slot.
 
+use crate::primitive::{AtomicU32, AtomicU64, Ordering::*};
 use mp_wire::{Error, Result};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 use crate::header::Header;
 use crate::layout::Layout;

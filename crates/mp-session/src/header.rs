@@ -1,6 +1,6 @@
 //! The first page: who this session is, and how far its memory has been used.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering::*};
 
 use mp_wire::{Error, Result};
 

@@ -30,7 +30,7 @@
 //!
 //! The frontier is bounded by the budget: pages below it are what the session may come to occupy.
 
-use std::sync::atomic::Ordering::*;
+use crate::primitive::Ordering::*;
 
 use mp_wire::Result;
 use parking_lot::Mutex;
@@ -106,7 +106,7 @@ impl Ground {
         magazines: &Magazines,
         size: u64,
         tag: Tag,
-        note: &std::sync::atomic::AtomicU64,
+        note: &crate::primitive::AtomicU64,
     ) -> Result<u64> {
         if size > LARGEST_SMALL {
             return self.allocate_run(size.div_ceil(SPAN), tag, note);
@@ -281,8 +281,8 @@ impl Ground {
 
 #[cfg(test)]
 mod tests {
+    use crate::primitive::AtomicU64;
     use std::collections::HashSet;
-    use std::sync::atomic::AtomicU64;
 
     use super::*;
     use crate::region::Region;

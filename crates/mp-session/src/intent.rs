@@ -14,7 +14,7 @@
 //! | `PUT_TRY`, `PUT_HELD` | filling a cell | see [`crate::cell`] |
 //! | `TAKE_TRY`, `TAKE_HELD` | emptying a cell | see [`crate::cell`] |
 
-use std::sync::atomic::Ordering::*;
+use crate::primitive::Ordering::*;
 
 use crate::slots::IntentSlot;
 

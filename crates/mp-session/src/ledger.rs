@@ -4,7 +4,7 @@
 //! after its death. Some records lie in the member's slot, the rest in chunks on the heap, each twice the last, whose
 //! offsets the slot keeps. A chunk counts once its offset has bit 0 set, which says that it was zeroed.
 
-use std::sync::atomic::Ordering::*;
+use crate::primitive::Ordering::*;
 
 use mp_wire::Result;
 use parking_lot::Mutex;

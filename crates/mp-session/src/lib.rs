@@ -26,6 +26,7 @@
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
 //! | `wait`, `spin` | sleeping and waking |
+//! | `primitive` | the atomics, which model checks replace |
 //! | `object`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
 //!
 //! # Examples
@@ -55,6 +56,9 @@ mod message;
 mod object;
 mod owned;
 mod place;
+/// For the crates above, which keep words of their own in the session.
+#[doc(hidden)]
+pub mod primitive;
 mod refs;
 mod region;
 mod runs;

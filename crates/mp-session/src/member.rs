@@ -26,7 +26,7 @@
 //!
 //! In a region on the heap, where tests play several members in one process, a flag stands for both.
 
-use std::sync::atomic::Ordering::*;
+use crate::primitive::Ordering::*;
 
 use mp_sys::ProcessState;
 use mp_wire::{Departure, Error, Ident, Result};
@@ -46,7 +46,7 @@ pub(crate) const GONE: u16 = 4;
 
 /// The bits of [`MemberSlot::end`]: `code(32) | unused | how(8) | flags(8)`.
 pub(crate) mod end {
-    use std::sync::atomic::{AtomicU64, Ordering::*};
+    use crate::primitive::{AtomicU64, Ordering::*};
 
     use super::Departure;
 

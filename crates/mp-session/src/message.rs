@@ -12,8 +12,8 @@
 //! so a message that nobody takes, or that nobody can decode, is released together with what it carries, by somebody
 //! who need not know its type.
 
+use crate::primitive::Ordering::*;
 use std::any::Any;
-use std::sync::atomic::Ordering::*;
 
 use mp_wire::{Codec, Error, Result};
 

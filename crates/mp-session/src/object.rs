@@ -1,10 +1,10 @@
 //! Objects and the handles to them.
 
+use crate::primitive::{AtomicU64, Ordering::*};
 use std::any::Any;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
 use mp_wire::{Departure, Error, Ident, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};

@@ -1,7 +1,7 @@
 //! Places for children: reserving, filling, watching, giving up.
 
+use crate::primitive::{AtomicU64, Ordering::*};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::Instant;
 
 use mp_wire::{Departure, Error, Ident, Result};

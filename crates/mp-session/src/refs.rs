@@ -25,7 +25,7 @@
 //!
 //! Count zero in both roles is final: nobody has a reference from which to make another.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering::*};
 
 const SEQ_BITS: u32 = 30;
 const SEQ_MASK: u64 = (1 << SEQ_BITS) - 1;

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use mp_sys::Mapping;
 use mp_wire::{Error, Result};
 
+use crate::primitive::{AtomicU32, AtomicU64};
+
 /// A type whose every bit pattern is valid and whose every field is an atomic: it may be looked at through `&` while
 /// another process changes it.
 ///
@@ -19,9 +21,9 @@ use mp_wire::{Error, Result};
 pub(crate) unsafe trait Shared {}
 
 // SAFETY: a lone atomic is what the trait asks for.
-unsafe impl Shared for std::sync::atomic::AtomicU32 {}
+unsafe impl Shared for AtomicU32 {}
 // SAFETY: as above.
-unsafe impl Shared for std::sync::atomic::AtomicU64 {}
+unsafe impl Shared for AtomicU64 {}
 
 /// Invariant: `base` points at `len` readable and writable bytes, aligned to 64, for as long as the region lives.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Runs: so many spans together, handed out as one block; and the frontier from which they come. The rules are in
 //! [`crate::heap`].
 
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use crate::primitive::{AtomicU64, Ordering::*};
 
 use mp_wire::Result;
 

@@ -1,7 +1,7 @@
 //! The session of a process: its region, its place in it, and what it keeps for itself.
 
+use crate::primitive::{AtomicU64, Ordering::*};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Settling the operations on objects that a dead thread was in the middle of: see the table of [`crate::intent`].
 
-use std::sync::atomic::Ordering::*;
+use crate::primitive::Ordering::*;
 
 use crate::heap::Tag;
 use crate::intent::{Intent, Op};

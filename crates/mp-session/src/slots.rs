@@ -2,7 +2,7 @@
 //!
 //! These are the words and nothing else; who may write them when is told by the modules that do.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering::*};
 
 use mp_sys::Beacon;
 

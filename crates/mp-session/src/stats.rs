@@ -2,11 +2,11 @@
 
 use crate::ids::Kind;
 use crate::member;
+use crate::primitive::Ordering::*;
 use crate::session::Session;
 use crate::slots::SlotState;
 use crate::table::{self, TypeWord};
 use crate::thread;
-use std::sync::atomic::Ordering::*;
 
 /// Counts taken by looking at the truth (tags, states), not from counters that a death could falsify. Others may change
 /// things while it looks.

@@ -14,7 +14,7 @@
 //!    will ask for it;
 //! 7. everybody who sleeps is made to look around.
 
-use std::sync::atomic::{AtomicU64, Ordering::*, fence};
+use crate::primitive::{AtomicU64, Ordering::*, fence};
 
 use mp_wire::Departure;
 

@@ -15,7 +15,7 @@
 //! recursive: each entry whose count fell to zero goes on a stack whose head is in the thread's slot, and the stack is
 //! worked off. A sweeper finds the victim's stack there and works it off in place.
 
-use std::sync::atomic::{AtomicU64, Ordering::*, fence};
+use crate::primitive::{AtomicU64, Ordering::*, fence};
 
 use mp_wire::{Error, Result};
 
@@ -239,7 +239,7 @@ impl<'s> Me<'s> {
         self.work_off(&self.slot().destroying);
     }
 
-    fn done_of(&self, thread: u32) -> Option<&'s std::sync::atomic::AtomicU32> {
+    fn done_of(&self, thread: u32) -> Option<&'s crate::primitive::AtomicU32> {
         let ground = self.ground();
         (thread < ground.layout.thread_count).then(|| &ground.thread(thread).done)
     }

@@ -7,9 +7,9 @@
 //! `state` is `FREE -> USED(member) -> FREE`, the generation rising by one each time the slot is freed: by the thread
 //! itself, or by the sweeper of its process. A lock or cell that names `(slot, old generation)` names somebody gone.
 
+use crate::primitive::{Ordering::*, fence};
 use std::cell::{Cell as StdCell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering::*, fence};
 
 use mp_wire::{Error, Result};
 

@@ -41,8 +41,8 @@
 //! nap instead of looking again and again.
 //! *woken-but-served*: the waiter found what it wanted after a waker had already chosen it: it passes the wake-up on.
 
+use crate::primitive::{AtomicU32, AtomicU64, Ordering::*, fence, raw};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicU64, Ordering::*, fence};
 use std::time::{Duration, Instant};
 
 use mp_wire::Result;
@@ -158,7 +158,7 @@ impl Inner {
     }
 
     fn bell(&self, t: u32) -> mp_sys::Bell<'_> {
-        mp_sys::Bell { word: &self.ground.thread(t).bell, session: self.id, thread: t }
+        mp_sys::Bell { word: raw(&self.ground.thread(t).bell), session: self.id, thread: t }
     }
 
     fn ring(&self, t: u32) {
@@ -356,7 +356,7 @@ impl Me<'_> {
                 process: None,
             })
             .chain(watched.processes.iter().map(|p| mp_sys::Watch {
-                word: &QUIET_WORD,
+                word: raw(&QUIET_WORD),
                 value: 0,
                 process: Some(p),
             }))
@@ -381,7 +381,7 @@ impl Me<'_> {
     }
 }
 
-static QUIET_WORD: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+static QUIET_WORD: AtomicU32 = AtomicU32::new(0);
 
 enum Sleep<R> {
     Ready(R),

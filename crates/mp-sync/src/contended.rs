@@ -1,7 +1,7 @@
 //! Taking a lock that is not simply free: waiting, and taking over from the dead.
 
+use mp_session::primitive::Ordering::*;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering::*;
 
 use mp_session::ThreadId;
 use mp_wire::{Error, Ident, Result};

@@ -20,7 +20,7 @@
 //! A *stopped* t holds up newcomers only: who has been on the porch for `PORCH` and finds the lock free takes the flag
 //! down; t will raise it again when it goes on and still has to wait.
 
-use std::sync::atomic::Ordering::*;
+use mp_session::primitive::Ordering::*;
 use std::time::{Duration, Instant};
 
 use mp_session::ThreadId;

@@ -1,8 +1,8 @@
 //! The lock itself, without what it guards. The protocol is told at the top of the crate.
 
+use mp_session::primitive::{AtomicU64, Ordering::*};
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::{Duration, Instant};
 
 use mp_session::{Blueprint, Object, Role, Session, ThreadId};

@@ -9,6 +9,11 @@ const LONGEST: usize = 500;
 const SYSTEM_CRATE: &str = "crates/mp-sys";
 /// Dependencies that only that crate may have outside of tests.
 const SYSTEM_DEPENDENCIES: [&str; 5] = ["libc", "windows-sys", "windows", "nix", "rustix"];
+/// The crates whose algorithms run over shared memory: model checks replace their atomics.
+const MODELLED_CRATES: [&str; 4] =
+    ["crates/mp-session", "crates/mp-sync", "crates/mp-queue", "crates/mp-pool"];
+/// The module that is replaced.
+const PRIMITIVE: &str = "crates/mp-session/src/primitive";
 
 /// The rules for a crate as a whole. `folder` is relative to the root.
 pub(super) fn package(folder: &str, manifest: &str, readme: bool) -> Vec<Finding> {
@@ -43,7 +48,7 @@ pub(super) fn package(folder: &str, manifest: &str, readme: bool) -> Vec<Finding
 
 /// The rules for a file of a crate's `src`.
 pub(super) fn file(source: &Source) -> Vec<Finding> {
-    [length, stubs, reasons, system, sleeps].into_iter().flat_map(|rule| rule(source)).collect()
+    [length, stubs, reasons, system, sleeps, atomics].into_iter().flat_map(|rule| rule(source)).collect()
 }
 
 fn finding(source: &Source, rule: &'static str, offset: usize, what: impl Into<String>) -> Finding {
@@ -128,6 +133,17 @@ fn sleeps(source: &Source) -> Vec<Finding> {
         .collect()
 }
 
+/// What a model check does not know of, it cannot interleave. (Clippy's `disallowed-types` cannot tell a type from its re-export.)
+fn atomics(source: &Source) -> Vec<Finding> {
+    let modelled = MODELLED_CRATES.iter().any(|folder| source.path.starts_with(&format!("{folder}/")));
+    if !modelled || source.path.starts_with(PRIMITIVE) || is_test(source) {
+        return Vec::new();
+    }
+    words(&source.library, "sync::atomic")
+        .map(|at| finding(source, "atomics", at, "atomics are named through mp_session's `primitive`"))
+        .collect()
+}
+
 /// Whether the whole file is a test module, by the name that such files have here.
 fn is_test(source: &Source) -> bool {
     let path = &source.path;
@@ -158,6 +174,16 @@ mod tests {
             rules_broken(path, "#[cfg(test)]\nmod tests { fn f() { std::thread::sleep(x) } }"),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn atomics_come_through_the_primitive_module() {
+        let text = "use std::sync::atomic::AtomicU64;";
+        assert_eq!(rules_broken("crates/mp-queue/src/ring.rs", text), ["atomics"]);
+        assert_eq!(rules_broken("crates/mp-process/src/current.rs", text), [""; 0]);
+        assert_eq!(rules_broken("crates/mp-session/src/primitive.rs", text), [""; 0]);
+        let test = format!("#[cfg(test)]\nmod tests {{ {text} }}");
+        assert_eq!(rules_broken("crates/mp-queue/src/ring.rs", &test), [""; 0]);
     }
 
     #[test]
