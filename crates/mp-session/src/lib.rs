@@ -25,7 +25,7 @@
 //! | `table`, `entries`, `refs`, `owned`, `ledger` | objects and who holds them |
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
-//! | `wait`, `spin` | sleeping and waking |
+//! | `wait`, `sleep`, `spin` | sleeping and waking |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `object`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
 //!
@@ -64,6 +64,7 @@ mod region;
 mod runs;
 mod session;
 mod settle;
+mod sleep;
 mod slots;
 mod spin;
 mod stats;
