@@ -19,7 +19,8 @@ pub(crate) struct Header {
     image_id: [AtomicU64; 2],
     /// The heap may not grow beyond this many spans: the budget.
     pub(crate) span_limit: AtomicU32,
-    pub(crate) _reserved: AtomicU32,
+    /// Whether waiters look for rings of waiters ([`crate::deadlock`]).
+    pub(crate) find_deadlocks: AtomicU32,
     /// Spans below have been given a kind. Moved by compare-and-swap only, after the kind of the span at the frontier
     /// was set, so that anybody who finds them apart can finish the move ([`crate::heap`]).
     pub(crate) span_frontier: AtomicU32,

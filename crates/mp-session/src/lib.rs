@@ -26,6 +26,7 @@
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
+//! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `object`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
 //!
@@ -42,6 +43,7 @@
 
 mod cell;
 mod children;
+mod deadlock;
 mod entries;
 mod founding;
 mod ground;
@@ -49,6 +51,7 @@ mod header;
 mod heap;
 mod ids;
 mod intent;
+mod label;
 mod layout;
 mod ledger;
 mod member;
@@ -61,6 +64,7 @@ mod place;
 pub mod primitive;
 mod refs;
 mod region;
+mod report;
 mod runs;
 mod session;
 mod settle;
@@ -81,6 +85,7 @@ pub use message::{MAX_PAYLOAD, Message};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
 pub use place::Place;
-pub use session::{BUDGET_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
+pub use report::{Holding, ProcessReport, Report, ThreadReport};
+pub use session::{BUDGET_VAR, DEADLOCK_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
 pub use stats::Stats;
 pub use table::Shape;

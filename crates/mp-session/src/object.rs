@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::cell::{Cell, CellState, Claim};
 use crate::ids::{Kind, Role};
+use crate::label;
 use crate::owned::Owned;
 use crate::session::Session;
 use crate::slots::Entry;
@@ -76,7 +77,22 @@ impl Object {
         plan: Blueprint,
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<Object> {
-        let [first, _] = Object::create_roles(session, plan, &[Role::First], init)?;
+        let [first, _] = Object::create_roles(session, plan, "", &[Role::First], init)?;
+        first.ok_or_else(|| Error::Other("an object without a handle".into()))
+    }
+
+    /// As [`Object::create`], with a label for people ([`Object::label`]), of which at most 31 bytes are kept. The object
+    /// must be [`Shape::Plain`].
+    ///
+    /// # Errors
+    /// As [`Object::create`].
+    pub fn create_labelled(
+        session: &Session,
+        plan: Blueprint,
+        label: &str,
+        init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
+    ) -> Result<Object> {
+        let [first, _] = Object::create_roles(session, plan, label, &[Role::First], init)?;
         first.ok_or_else(|| Error::Other("an object without a handle".into()))
     }
 
@@ -89,7 +105,7 @@ impl Object {
         plan: Blueprint,
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<(Object, Object)> {
-        match Object::create_roles(session, plan, &[Role::First, Role::Second], init)? {
+        match Object::create_roles(session, plan, "", &[Role::First, Role::Second], init)? {
             [Some(a), Some(b)] => Ok((a, b)),
             _ => Err(Error::Other("an object without a handle".into())),
         }
@@ -98,15 +114,21 @@ impl Object {
     fn create_roles(
         session: &Session,
         plan: Blueprint,
+        label: &str,
         roles: &[Role],
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<[Option<Object>; 2]> {
         let me = session.me()?;
         let ground = &session.0.ground;
-        let kind =
-            TypeWord { kind: plan.kind, shape: plan.shape, fingerprint: plan.fingerprint & ((1 << 44) - 1) };
-        let made = me.create(kind, plan.size, roles, |entry, offset| {
-            let bytes = if offset == 0 { None } else { ground.region.bytes(offset, plan.size) };
+        let labelled = !label.is_empty() && plan.shape == Shape::Plain;
+        let fingerprint = plan.fingerprint & ((1 << 44) - 1);
+        let kind = TypeWord { kind: plan.kind, shape: plan.shape, fingerprint, labelled };
+        let size = if labelled { label::with_room(plan.size) } else { plan.size };
+        let made = me.create(kind, size, roles, |entry, offset| {
+            let bytes = if plan.size == 0 { None } else { ground.region.bytes(offset, plan.size) };
+            if labelled {
+                label::write(ground, offset + size, label);
+            }
             init(Words(entry), bytes);
         })?;
         let mut objects = [None, None];
@@ -123,8 +145,12 @@ impl Object {
     fn hold(session: &Session, index: u32, generation: u64, role: Role, record: u64) -> Object {
         let ground = &session.0.ground;
         let entry = ground.entry(index);
-        let (offset, size) = (entry.offset.load(Acquire), entry.size.load(Relaxed));
-        let bytes = if offset == 0 { None } else { ground.region.bytes(offset, size).map(|p| (p, size)) };
+        let (offset, size) = (entry.offset.load(Acquire), label::size_without(entry));
+        let bytes = if offset == 0 || size == 0 {
+            None
+        } else {
+            ground.region.bytes(offset, size).map(|p| (p, size))
+        };
         Object(Arc::new(Held { session: session.clone(), index, generation, role, record, bytes }))
     }
 
@@ -186,6 +212,11 @@ impl Object {
     /// What it is.
     pub fn kind(&self) -> Kind {
         TypeWord::unpack(self.entry().kind.load(Relaxed)).kind
+    }
+
+    /// The label that it was created with.
+    pub fn label(&self) -> Option<String> {
+        label::read(&self.0.session.0.ground, self.entry())
     }
 
     /// Checks that the object is what the caller takes it for.
@@ -422,6 +453,9 @@ impl Drop for Held {
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}.{}", self.kind().name(), self.0.index, self.0.generation)?;
+        if let Some(label) = self.label() {
+            write!(f, " {label:?}")?;
+        }
         if self.0.role == Role::Second { f.write_str(" (second role)") } else { Ok(()) }
     }
 }

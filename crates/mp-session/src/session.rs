@@ -56,6 +56,8 @@ pub const SESSION_VAR: &str = "MP_SESSION";
 pub const SIZE_VAR: &str = "MP_SESSION_MIB";
 /// Overrides how much memory the session may come to occupy, in MiB.
 pub const BUDGET_VAR: &str = "MP_SESSION_BUDGET_MIB";
+/// Turns the deadlock finder on when it is 1 ([`Session::find_deadlocks`]).
+pub const DEADLOCK_VAR: &str = "MP_DEADLOCK";
 
 /// What a child needs to enter: descriptors and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +130,9 @@ impl Session {
         let ground = Ground::found(region, id, mp_sys::image_id(), budget)?;
         let place = member::claim(&ground, member::RESERVED, None, "MainProcess", |_| true)?;
         Inner::take_place(&ground, place)?;
+        if std::env::var_os(DEADLOCK_VAR).is_some_and(|on| on == "1") {
+            ground.header().find_deadlocks.store(1, Relaxed);
+        }
         let liveness = LivenessFile::create().map_err(|e| Error::os("create the liveness file", e))?;
         Session::assemble(ground, place, id, Some(memory), Some(liveness))
     }
@@ -307,7 +312,25 @@ impl Session {
         owner: &dyn Fn() -> ThreadId,
         ready: impl FnMut() -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        self.me()?.wait(word, deadline, owner, ready)
+        self.me()?.wait(word, deadline, owner, None, ready)
+    }
+
+    /// As [`Session::wait`], for something that one thread holds at a time, by a caller who is going to wait for it as long as it
+    /// takes (though perhaps not at this word). The word at `holder`, which must lie in session memory, names that thread in its
+    /// low 48 bits; [`ThreadId::NONE`], or the bit above them, says that nobody's release or death is needed. This is what
+    /// the deadlock finder follows ([`Session::find_deadlocks`]).
+    ///
+    /// # Errors
+    /// As [`Session::wait`], and [`Error::Deadlock`] to the thread that closed a ring of waiters.
+    pub fn wait_for_holder<R>(
+        &self,
+        word: &AtomicU64,
+        deadline: Option<Instant>,
+        holder: &AtomicU64,
+        owner: &dyn Fn() -> ThreadId,
+        ready: impl FnMut() -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        self.me()?.wait(word, deadline, owner, Some(holder), ready)
     }
 
     /// Wakes who waits longest at the word; costs one load when nobody does.

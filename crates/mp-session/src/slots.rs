@@ -73,7 +73,12 @@ pub(crate) struct ThreadSlot {
     pub(crate) intent: IntentSlot,
     /// Entries that this thread is destroying, a stack linked through them.
     pub(crate) destroying: AtomicU64,
-    _reserved: [AtomicU64; 7],
+    /// While it waits without a deadline: offset of the word that names who holds what it waits for ([`crate::deadlock`]).
+    pub(crate) waits_for: AtomicU64,
+    /// The system's number of the thread, and the first bytes of its name: for people.
+    pub(crate) system_id: AtomicU64,
+    pub(crate) name: [AtomicU64; 2],
+    _reserved: [AtomicU64; 3],
 }
 
 /// The words of an intent; `op` is written last and cleared first.

@@ -66,25 +66,30 @@ pub enum Shape {
     Ring = 2,
 }
 
-/// What an object is, packed into one word: `fingerprint(44) | shape(4) | kind(16)`.
+/// What an object is, packed into one word: `fingerprint(44) | labelled(1) | shape(3) | kind(16)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TypeWord {
     pub(crate) kind: Kind,
     pub(crate) shape: Shape,
     pub(crate) fingerprint: u64,
+    /// Whether its bytes end with a label ([`crate::label`]).
+    pub(crate) labelled: bool,
 }
+
+const LABELLED: u64 = 1 << 19;
 
 impl TypeWord {
     pub(crate) fn pack(self) -> u64 {
-        self.fingerprint << 20 | (self.shape as u64) << 16 | u64::from(self.kind.0)
+        let label = if self.labelled { LABELLED } else { 0 };
+        self.fingerprint << 20 | label | (self.shape as u64) << 16 | u64::from(self.kind.0)
     }
     pub(crate) fn unpack(word: u64) -> TypeWord {
-        let shape = match (word >> 16) & 0xF {
+        let shape = match (word >> 16) & 0x7 {
             1 => Shape::Message,
             2 => Shape::Ring,
             _ => Shape::Plain,
         };
-        TypeWord { kind: Kind(word as u16), shape, fingerprint: word >> 20 }
+        TypeWord { kind: Kind(word as u16), shape, fingerprint: word >> 20, labelled: word & LABELLED != 0 }
     }
 }
 

@@ -40,13 +40,14 @@ use std::time::Instant;
 
 use mp_wire::Result;
 
+use crate::deadlock::Blocked;
 use crate::ids::ThreadId;
 use crate::session::Inner;
 use crate::spin::Spin;
 use crate::thread::Me;
 
-const IDLE: u64 = 0;
-const WAITING: u64 = 1;
+pub(crate) const IDLE: u64 = 0;
+pub(crate) const WAITING: u64 = 1;
 const WOKEN: u64 = 2;
 
 const QUIET: u32 = 0;
@@ -144,7 +145,7 @@ impl Inner {
         mp_sys::Bell { word: raw(&self.ground.thread(t).bell), session: self.id, thread: t }
     }
 
-    fn ring(&self, t: u32) {
+    pub(crate) fn ring(&self, t: u32) {
         if self.ground.thread(t).bell.swap(RUNG, AcqRel) == ASLEEP {
             mp_sys::ring(self.bell(t));
         }
@@ -186,6 +187,7 @@ impl Me<'_> {
         word: &AtomicU64,
         deadline: Option<Instant>,
         owner: &Owner<'_>,
+        holder: Option<&AtomicU64>,
         mut ready: impl FnMut() -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         if let Some(r) = ready()? {
@@ -199,6 +201,7 @@ impl Me<'_> {
             }
         }
         spin.failed();
+        let _blocked = holder.map(|holder| Blocked::on(self, holder));
         loop {
             self.enter(word);
             let outcome = self.sleep_until_woken(word, deadline, owner, &mut ready);
@@ -293,6 +296,7 @@ impl Me<'_> {
             if deadline.is_some_and(|d| Instant::now() >= d) {
                 return Ok(Sleep::TimedOut);
             }
+            self.check_for_deadlock()?;
             if slot.bell.compare_exchange(QUIET, ASLEEP, AcqRel, Acquire).is_ok() {
                 self.park(deadline, owner());
             }

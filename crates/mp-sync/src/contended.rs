@@ -46,13 +46,19 @@ impl<'a> Contender<'a> {
         }
         self.wait_on_porch(deadline)?;
         let watch = || self.before_sleep();
-        let taken = self.lock.session().wait(self.lock.waiters(), deadline, &watch, || {
+        let attempt = || {
             let taken = self.attempt()?;
             if taken.is_none() {
                 self.may_get_hungry();
             }
             Ok(taken)
-        });
+        };
+        let (session, waiters) = (self.lock.session(), self.lock.waiters());
+        let taken = match deadline {
+            None => session.wait_for_holder(waiters, None, self.lock.word(), &watch, attempt),
+            // Who gives up by himself is in no deadlock.
+            Some(_) => session.wait(waiters, deadline, &watch, attempt),
+        };
         self.no_longer_hungry();
         taken
     }

@@ -41,15 +41,16 @@ impl Contender<'_> {
         while lock.look().is_hungry() {
             let until = Instant::now() + PORCH;
             let starving = || ThreadId::from_bits(lock.starving().load(SeqCst));
-            let admitted = lock.session().wait(
-                lock.porch(),
-                Some(deadline.map_or(until, |d| d.min(until))),
-                &starving,
-                || {
-                    let open = !lock.look().is_hungry() || lock.session().is_gone(starving());
-                    Ok(open.then_some(()))
-                },
-            )?;
+            let open = || {
+                let open = !lock.look().is_hungry() || lock.session().is_gone(starving());
+                Ok(open.then_some(()))
+            };
+            let (session, porch) = (lock.session(), lock.porch());
+            let admitted = match deadline {
+                // Out here we wait for the lock's holder as those inside do.
+                None => session.wait_for_holder(porch, Some(until), lock.word(), &starving, open),
+                Some(d) => session.wait(porch, Some(d.min(until)), &starving, open),
+            }?;
             if deadline.is_some_and(|d| Instant::now() >= d) {
                 return Ok(()); // one attempt is still due
             }

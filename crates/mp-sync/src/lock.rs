@@ -60,6 +60,20 @@ impl Lock {
         Lock::new_in(&Session::current()?)
     }
 
+    /// A free lock with a name (31 bytes of it are kept) that appears in [`Error::Deadlock`](crate::Error::Deadlock), in
+    /// [`Session::report`] and in `Debug`.
+    ///
+    /// # Errors
+    /// As [`Lock::new`].
+    pub fn named(name: &str) -> Result<Lock> {
+        Ok(Lock { raw: RawLock::create_named(&Session::current()?, PLAN, name, false, |_| {})? })
+    }
+
+    /// The name that it was made with.
+    pub fn name(&self) -> Option<String> {
+        self.raw.object().label()
+    }
+
     /// A free lock in that session.
     ///
     /// # Errors

@@ -88,8 +88,26 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     /// As [`Mutex::new`].
     pub fn new_in(session: &Session, value: T) -> Result<Mutex<T>> {
+        Mutex::make(session, "", value)
+    }
+
+    /// A mutex with a name (31 bytes of it are kept) that appears in [`Error::Deadlock`], in [`Session::report`] and in
+    /// `Debug`.
+    ///
+    /// # Errors
+    /// As [`Mutex::new`].
+    pub fn named(name: &str, value: T) -> Result<Mutex<T>> {
+        Mutex::make(&Session::current()?, name, value)
+    }
+
+    /// The name that it was made with.
+    pub fn name(&self) -> Option<String> {
+        self.raw.object().label()
+    }
+
+    fn make(session: &Session, name: &str, value: T) -> Result<Mutex<T>> {
         let plan = Blueprint { fingerprint: Self::fingerprint(), ..Self::PLAN };
-        let raw = RawLock::create(session, plan, true, |bytes| {
+        let raw = RawLock::create_named(session, plan, name, true, |bytes| {
             if let Some(bytes) = bytes {
                 // SAFETY: the block has the size of a `T` by the plan, its alignment by the assertion there, and is ours alone
                 // until `create` returns.

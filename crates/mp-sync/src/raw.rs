@@ -72,7 +72,19 @@ impl RawLock {
         guards_value: bool,
         init: impl FnOnce(Option<NonNull<u8>>),
     ) -> Result<RawLock> {
-        Ok(RawLock::of(Object::create(session, plan, |_, bytes| init(bytes))?, guards_value))
+        RawLock::create_named(session, plan, "", guards_value, init)
+    }
+
+    /// The same, with a label for errors and reports.
+    pub(crate) fn create_named(
+        session: &Session,
+        plan: Blueprint,
+        label: &str,
+        guards_value: bool,
+        init: impl FnOnce(Option<NonNull<u8>>),
+    ) -> Result<RawLock> {
+        let object = Object::create_labelled(session, plan, label, |_, bytes| init(bytes))?;
+        Ok(RawLock::of(object, guards_value))
     }
 
     /// The lock in an object that is known to hold one.
@@ -211,6 +223,9 @@ impl RawLock {
 /// The state in words, for `Debug`.
 impl fmt::Display for RawLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(label) = self.object.label() {
+            write!(f, "{label:?}, ")?;
+        }
         let word = self.look();
         let who = self.session().ident_of(word.thread());
         match (word.is_free(), word.is_anonymous(), who) {

@@ -5,7 +5,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Departure, Failure, Ident, PanicReport, text};
+use crate::{BlockedThread, Departure, Failure, Ident, PanicReport, text};
 
 /// `std::result::Result` with mp's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -53,6 +53,13 @@ pub enum Error {
         what: String,
         /// The owner.
         who: Option<Ident>,
+    },
+    /// Threads wait for each other in a ring, and nothing but their deaths would ever end it. The one that closed the ring is
+    /// told, and has given up waiting; each holds what the one before it waits for.
+    #[error("deadlock: {}", ring(.cycle))]
+    Deadlock {
+        /// The ring, beginning with who is told.
+        cycle: Vec<BlockedThread>,
     },
     /// A process ended without giving a result.
     #[error("{who} {} before it gave a result", .how.sentence())]
@@ -215,6 +222,20 @@ fn in_front(who: &Option<Ident>) -> impl Display {
     })
 }
 
+/// "a waits for X, held by b, who waits for Y, held by a".
+fn ring(cycle: &[BlockedThread]) -> impl Display {
+    fmt::from_fn(move |f| {
+        for (i, blocked) in cycle.iter().enumerate() {
+            let holder = &cycle[(i + 1) % cycle.len()];
+            if i > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{blocked}, held by {}", holder.name())?;
+        }
+        Ok(())
+    })
+}
+
 impl Error {
     /// An error of the operating system: `what` says what was tried.
     ///
@@ -284,6 +305,7 @@ impl Error {
             Self::Decode { .. } | Self::Encode { .. } => ErrorKind::InvalidData,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Cancelled => ErrorKind::Interrupted,
+            Self::Deadlock { .. } => ErrorKind::Deadlock,
             Self::Failed(Failure { source: Some(source), .. }) => source.io_kind(),
             Self::Os { kind, .. } => kind_by_name(kind),
             _ => ErrorKind::Other,

@@ -45,6 +45,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocked;
 pub mod carrier;
 pub mod codec;
 mod departure;
@@ -58,6 +59,7 @@ mod plain;
 mod text;
 mod wrappers;
 
+pub use crate::blocked::BlockedThread;
 pub use crate::codec::{Codec, Encoded, decode, encode};
 pub use crate::departure::{Departure, Ident};
 pub use crate::error::{Error, Result};

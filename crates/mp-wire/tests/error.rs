@@ -2,10 +2,19 @@
 
 use std::io;
 
-use mp_wire::{Departure, Error, Failure, Ident, PanicReport, decode, encode};
+use mp_wire::{BlockedThread, Departure, Error, Failure, Ident, PanicReport, decode, encode};
 
 fn bob() -> Ident {
     Ident::new(123, "bob")
+}
+
+fn ring() -> Vec<BlockedThread> {
+    let link = |thread: &str, waits_for: &str| BlockedThread {
+        process: bob(),
+        thread: thread.into(),
+        waits_for: waits_for.into(),
+    };
+    vec![link("one", "Lock \"b\""), link("two", "Lock \"a\"")]
 }
 
 /// One of each.
@@ -19,6 +28,7 @@ fn all() -> Vec<Error> {
         Error::Disconnected { what: text(), who: Some(bob()), how: Some(Departure::Signalled(9)) },
         Error::Disconnected { what: text(), who: None, how: None },
         Error::OwnerDied { what: text(), who: Some(bob()) },
+        Error::Deadlock { cycle: ring() },
         Error::Died { who: bob(), how: Departure::Exited(3) },
         Error::Failed(Failure::capture(Error::Full)),
         Error::Panicked(PanicReport { message: text(), ..PanicReport::default() }),
@@ -58,6 +68,11 @@ fn every_error_arrives_as_it_was() {
 #[test]
 fn errors_name_object_and_cause() {
     let sentence = |error: Error| error.to_string();
+    assert_eq!(
+        sentence(Error::Deadlock { cycle: ring() }),
+        "deadlock: thread one of bob (pid 123) waits for Lock \"b\", held by thread two of bob (pid 123); \
+         thread two of bob (pid 123) waits for Lock \"a\", held by thread one of bob (pid 123)"
+    );
     let queue = || "queue 'jobs'".to_owned();
     let how = Departure::Signalled(9);
     assert_eq!(
