@@ -1,6 +1,6 @@
 //! Objects and the handles to them.
 
-use crate::primitive::{AtomicU64, Ordering::*};
+use crate::primitive::Ordering::*;
 use std::any::Any;
 use std::fmt;
 use std::ptr::NonNull;
@@ -9,13 +9,18 @@ use std::sync::Arc;
 use mp_wire::{Departure, Error, Ident, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::cell::{Cell, CellState, Claim};
 use crate::ids::{Kind, Role};
 use crate::label;
 use crate::owned::Owned;
 use crate::session::Session;
 use crate::slots::Entry;
-use crate::table::{CHILD_WORD, DEPARTED_WORD, RING_CELLS, Shape, TypeWord, WAIT_WORDS};
+use crate::table::{CHILD_WORD, Shape, TypeWord};
+
+mod handover;
+mod words;
+
+pub use handover::{Emptying, Filling, Taking};
+pub use words::Words;
 
 /// A counted reference to an object of the session: what every handle of mp has inside.
 ///
@@ -258,17 +263,6 @@ impl Object {
         self.0.session.0.departed(self.0.index, role)
     }
 
-    /// The cell at `index` of a ring ([`Shape::Ring`]) with cells `stride` bytes apart.
-    ///
-    /// # Panics
-    /// When the ring has no such cell.
-    #[inline]
-    pub fn ring_cell(&self, index: u64, stride: u64) -> &Cell {
-        let ground = &self.0.session.0.ground;
-        let block = self.entry().offset.load(Relaxed);
-        ground.region.at(block + RING_CELLS + index * stride)
-    }
-
     /// Makes this object the owner of another: it is released when this one is destroyed. It must own none yet.
     ///
     /// # Errors
@@ -285,157 +279,6 @@ impl Object {
     pub fn child(&self) -> Result<Object> {
         let ground = &self.0.session.0.ground;
         Object::share(&self.0.session, ground.offset_of(&self.entry().words[CHILD_WORD]))
-    }
-
-    /// Claims a free cell for filling; [`Object::put_into`] or [`Filling::finish`] fills it.
-    ///
-    /// # Errors
-    /// As [`Session::thread_id`].
-    #[inline]
-    pub fn claim_for_put<'a>(&'a self, cell: &'a Cell, seen: CellState) -> Result<Option<Filling<'a>>> {
-        let me = self.0.session.me()?;
-        Ok(Claim::put(&me.inner.ground, me.index, cell, seen, 0).map(Filling))
-    }
-
-    /// Hands a message over into a free cell. `Ok(false)`: somebody else was faster.
-    ///
-    /// # Errors
-    /// As [`Session::thread_id`].
-    pub fn put_into(session: &Session, cell: &Cell, seen: CellState, message: &Object) -> Result<bool> {
-        let me = session.me()?;
-        let ground = &session.0.ground;
-        // A count of its own for the cell: the handle that the caller holds stays what it is.
-        let record = session.0.book.take(ground, &session.0.magazines)?;
-        let owned = Owned { index: message.0.index, role: message.0.role };
-        if let Err(e) = me.retain(owned, record) {
-            session.0.book.give(record);
-            return Err(e);
-        }
-        let put = match Claim::put(ground, me.index, cell, seen, record) {
-            Some(claim) => {
-                claim.fill(owned.pack(), record);
-                true
-            }
-            None => {
-                me.release(owned, record);
-                false
-            }
-        };
-        session.0.book.give(record);
-        Ok(put)
-    }
-
-    /// Takes a full cell: what it holds, as bytes to copy out, or as a message.
-    ///
-    /// # Errors
-    /// As [`Object::create`]; the message stays where it is then.
-    #[inline]
-    pub fn claim_for_take<'a>(
-        session: &'a Session,
-        cell: &'a Cell,
-        seen: CellState,
-    ) -> Result<Option<Taking<'a>>> {
-        let me = session.me()?;
-        let ground = &session.0.ground;
-        if cell.value.load(Acquire) & crate::owned::INLINE != 0 {
-            return Ok(
-                Claim::take(ground, me.index, cell, seen, 0).map(|claim| Taking::Inline(Emptying(claim)))
-            );
-        }
-        let record = session.0.book.take(ground, &session.0.magazines)?;
-        let Some(claim) = Claim::take(ground, me.index, cell, seen, record) else {
-            session.0.book.give(record);
-            return Ok(None);
-        };
-        if claim.value() & crate::owned::INLINE != 0 {
-            // Another lap than the one we looked at, which the claim would not have allowed; give it back.
-            claim.give_back();
-            session.0.book.give(record);
-            return Ok(None);
-        }
-        match claim.empty_into(record) {
-            Some(owned) => {
-                let state = crate::table::EntryState::unpack(ground.entry(owned.index).state.load(Acquire));
-                let object = Object::hold(session, owned.index, state.generation, owned.role, record);
-                Ok(Some(Taking::Message(object)))
-            }
-            None => {
-                session.0.book.give(record);
-                Ok(Some(Taking::Nothing))
-            }
-        }
-    }
-}
-
-/// A claimed cell on its way to full.
-#[derive(Debug)]
-pub struct Filling<'a>(Claim<'a>);
-
-impl Filling<'_> {
-    /// Publishes `header` (63 bits of the caller's choice, save bit 62) and the bytes behind the cell.
-    #[inline]
-    pub fn finish(self, header: u64) {
-        self.0.fill(header | crate::owned::INLINE, 0);
-    }
-}
-
-/// What [`Object::claim_for_take`] found.
-#[derive(Debug)]
-pub enum Taking<'a> {
-    /// Bytes behind the cell: copy them out, then finish.
-    Inline(Emptying<'a>),
-    /// A message, ours now.
-    Message(Object),
-    /// The message was lost with a process that died.
-    Nothing,
-}
-
-/// A taken cell on its way to free.
-#[derive(Debug)]
-pub struct Emptying<'a>(Claim<'a>);
-
-impl Emptying<'_> {
-    /// The header that [`Filling::finish`] was given.
-    #[inline]
-    pub fn header(&self) -> u64 {
-        self.0.value() & !crate::owned::INLINE
-    }
-
-    /// Lets the cell go: the caller has copied its bytes.
-    #[inline]
-    pub fn finish(self) {
-        self.0.empty();
-    }
-}
-
-/// The words of an object: four for the type's own use, and two for waiters.
-#[derive(Clone, Copy)]
-pub struct Words<'a>(&'a Entry);
-
-impl<'a> Words<'a> {
-    /// How many words are free for the type's own use.
-    pub const COUNT: usize = DEPARTED_WORD;
-
-    /// One of the type's own words.
-    ///
-    /// # Panics
-    /// When `i` is not below [`Words::COUNT`].
-    #[inline]
-    pub fn word(self, i: usize) -> &'a AtomicU64 {
-        assert!(i < Self::COUNT);
-        &self.0.words[i]
-    }
-
-    /// The wait word of a role. Its waiters are woken, too, when a role has lost its last holder.
-    #[inline]
-    pub fn waiters(self, role: Role) -> &'a AtomicU64 {
-        &self.0.words[WAIT_WORDS[role as usize]]
-    }
-}
-
-impl fmt::Debug for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.words.iter().map(|w| w.load(Relaxed))).finish()
     }
 }
 
