@@ -58,6 +58,7 @@ pub use builder::{Builder, Stream};
 pub use child::init;
 pub use current::{CurrentProcess, ParentProcess, current_process, parent_process};
 pub use mp_macros::{Output, main};
+pub use mp_session::CancelToken;
 pub use mp_sys::cpu_count;
 pub use mp_wire::{Departure, Error, Failure, Ident, Output, PanicReport, Result};
 pub use process::{Process, active_children};

@@ -268,6 +268,10 @@ impl Shared {
         if let Some(end) = self.end.get() {
             return Ok(Some(end));
         }
+        // Under a token the wait must end when that is cancelled; after it the end is a moment away.
+        if mp_session::is_cancellable() && !self.place.wait_gone(deadline)? {
+            return Ok(None);
+        }
         match self.process.wait(deadline)? {
             Some(how) => self.settle(how).map(Some),
             None => Ok(None),

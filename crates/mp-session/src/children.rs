@@ -51,13 +51,18 @@ impl StartedProcess {
         Ok(lock.as_ref().map(departure))
     }
 
-    /// The end of the process, if it has ended and nobody is waiting for it right now.
+    /// The end of the process, if it has ended. Also while others wait for it.
     pub fn ended(&self) -> Option<Departure> {
-        let mut lock = self.exit.try_lock()?;
-        if lock.is_none() {
-            *lock = self.child.try_wait().ok().flatten();
+        match self.exit.try_lock() {
+            Some(mut lock) => {
+                if lock.is_none() {
+                    *lock = self.child.try_wait().ok().flatten();
+                }
+                lock.as_ref().map(departure)
+            }
+            // Somebody is waiting, and will remember it.
+            None => self.child.try_wait().ok().flatten().as_ref().map(departure),
         }
-        lock.as_ref().map(departure)
     }
 
     /// Sends a signal, never to a recycled pid; a process that has ended is no error.

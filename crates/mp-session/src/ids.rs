@@ -89,6 +89,8 @@ impl Kind {
     pub const MESSAGE: Kind = Kind(1);
     /// A block of plain bytes.
     pub const BLOCK: Kind = Kind(2);
+    /// [`CancelToken`](crate::CancelToken).
+    pub const CANCEL_TOKEN: Kind = Kind(3);
     /// `mp_sync::Lock`.
     pub const LOCK: Kind = Kind(16);
     /// `mp_sync::Mutex`.
@@ -103,6 +105,7 @@ impl Kind {
         match self {
             Kind::MESSAGE => "message".into(),
             Kind::BLOCK => "block".into(),
+            Kind::CANCEL_TOKEN => "CancelToken".into(),
             Kind::LOCK => "Lock".into(),
             Kind::MUTEX => "Mutex".into(),
             Kind::QUEUE => "Queue".into(),

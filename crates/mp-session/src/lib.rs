@@ -28,6 +28,7 @@
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `primitive` | the atomics, which model checks replace |
+//! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `object`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
 //!
 //! # Examples
@@ -41,6 +42,7 @@
 //! # Ok::<(), mp_session::Error>(())
 //! ```
 
+mod cancel;
 mod cell;
 mod children;
 mod deadlock;
@@ -77,6 +79,7 @@ mod table;
 mod thread;
 mod wait;
 
+pub use cancel::{CancelToken, is_cancellable};
 pub use cell::{Cell, CellState, Status};
 pub use children::StartedProcess;
 pub use founding::{HeapSession, Prepared, inherit};

@@ -224,6 +224,23 @@ impl Place {
         Ok(done.is_some())
     }
 
+    /// Waits in the session until the child is dead beyond doubt, or almost: the system may take a moment longer. For those who
+    /// work under a [`CancelToken`](crate::CancelToken), which a wait for the process itself would not see. `false`: the deadline
+    /// came first.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`], and [`Error::Cancelled`].
+    pub fn wait_gone(&self, deadline: Option<Instant>) -> Result<bool> {
+        let slot = self.slot();
+        let owner = || beacon_thread(&self.session, slot);
+        let process = self.process();
+        let done = self.session.wait(&slot.waiters, deadline, &owner, || {
+            let gone = self.is_swept() || process.as_ref().is_none_or(|p| p.ended().is_some());
+            Ok(gone.then_some(()))
+        })?;
+        Ok(done.is_some())
+    }
+
     /// The result that the child has left, for good measure as often as it is asked for.
     ///
     /// # Errors

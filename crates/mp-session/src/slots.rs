@@ -78,7 +78,9 @@ pub(crate) struct ThreadSlot {
     /// The system's number of the thread, and the first bytes of its name: for people.
     pub(crate) system_id: AtomicU64,
     pub(crate) name: [AtomicU64; 2],
-    _reserved: [AtomicU64; 3],
+    /// Under how many tokens it works ([`crate::cancel`]).
+    pub(crate) cancellable: AtomicU64,
+    _reserved: [AtomicU64; 2],
 }
 
 /// The words of an intent; `op` is written last and cleared first.

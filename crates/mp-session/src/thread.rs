@@ -132,6 +132,7 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
         slot.bell.store(0, Relaxed);
         slot.waits_for.store(0, Relaxed);
         slot.set_name();
+        slot.cancellable.store(0, Relaxed);
         slot.wait.store(slot.wait.load(Relaxed) & !0xFF, Relaxed);
         // SAFETY: the slot is ours until we free it, the region stays mapped as long as the registration holds `inner`,
         // and the registration unlinks on this very thread.

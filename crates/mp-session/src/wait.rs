@@ -40,6 +40,7 @@ use std::time::Instant;
 
 use mp_wire::Result;
 
+use crate::cancel;
 use crate::deadlock::Blocked;
 use crate::ids::ThreadId;
 use crate::session::Inner;
@@ -163,6 +164,18 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Makes those look around who wait under a token, which was cancelled by a sequentially consistent operation.
+    pub(crate) fn ring_cancellable(&self) {
+        for t in 0..self.ground.threads_used() {
+            let slot = self.ground.thread(t);
+            if slot.wait.load(SeqCst) & 0xFF != IDLE && slot.cancellable.load(SeqCst) != 0 {
+                self.ring(t);
+            }
+        }
+    }
+}
+
 /// Hands on the wake-up that a dead thread took with it.
 pub(crate) fn settle(inner: &Inner, t: u32) {
     let slot = inner.ground.thread(t);
@@ -193,6 +206,7 @@ impl Me<'_> {
         if let Some(r) = ready()? {
             return Ok(Some(r));
         }
+        cancel::check()?;
         let mut spin = Spin::begin();
         while spin.again() {
             if let Some(r) = ready()? {
@@ -293,6 +307,7 @@ impl Me<'_> {
             if let Some(r) = ready()? {
                 return Ok(Sleep::Ready(r));
             }
+            cancel::check()?; // *cancel-before-sleep*
             if deadline.is_some_and(|d| Instant::now() >= d) {
                 return Ok(Sleep::TimedOut);
             }

@@ -191,7 +191,7 @@ impl Child {
 
     /// Waits until the child has ended, and reaps it. `None`: the deadline came first. Later calls give the same answer at once.
     ///
-    /// For one thread at a time; [`signal`](Self::signal) may run beside it.
+    /// For one thread at a time; [`try_wait`](Self::try_wait) and [`signal`](Self::signal) may run beside it.
     ///
     /// # Blocking
     ///

@@ -60,8 +60,8 @@ struct Readme;
 pub use mp_macros::{Output, main};
 pub use mp_pool::Pool;
 pub use mp_process::{
-    Process, Run, StartMethod, active_children, cpu_count, current_process, enable_in_tests, init,
-    parent_process,
+    CancelToken, Process, Run, StartMethod, active_children, cpu_count, current_process, enable_in_tests,
+    init, parent_process,
 };
 pub use mp_queue::{Queue, Receiver, Sender};
 pub use mp_sync::{Lock, Mutex};
