@@ -124,6 +124,43 @@ pub fn inherit(command: &mut Command, name: &str) -> Result<crate::Place> {
 }
 
 impl HeapSession {
+    /// A session in memory of the caller's, all zero, in which this process plays the members: so that somebody else can look
+    /// at the memory while it does.
+    ///
+    /// # Safety
+    /// `base` points at `len` readable and writable bytes, aligned to 4096, that stay so for as long as the session and its
+    /// members live.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] when the memory is too small.
+    #[doc(hidden)]
+    pub unsafe fn over(base: std::ptr::NonNull<u8>, len: u64) -> Result<HeapSession> {
+        if len < Layout::MIN_SIZE {
+            return Err(Error::Layout { detail: format!("{len} bytes are too few for a session") });
+        }
+        // SAFETY: the caller's promise is the same.
+        let region = unsafe { Region::lent(base, len) };
+        Ok(HeapSession { region: Arc::new(Ground::found(region, 1, [0; 16], u64::MAX)?) })
+    }
+
+    /// Takes a reserved place, as the child does for which it was reserved.
+    ///
+    /// # Errors
+    /// As [`Prepared::enter`].
+    #[doc(hidden)]
+    pub fn enter(&self, member: MemberId) -> Result<Session> {
+        let ground = Ground { region: self.region.region.alias(), layout: self.region.layout };
+        Inner::take_place(&ground, member)?;
+        Session::assemble(ground, member, 1, None, None)
+    }
+
+    /// What in the session's memory contradicts its rules, a line each, as long as nobody is in the middle of anything: see
+    /// `verify.rs`.
+    #[doc(hidden)]
+    pub fn verify(&self) -> Vec<String> {
+        crate::verify::verify(&self.region)
+    }
+
     /// Another member of the same session, played by this process.
     ///
     /// # Errors

@@ -39,13 +39,13 @@ use crate::ground::Ground;
 use crate::layout::{SPAN, TAGS_PER_SPAN};
 use crate::runs::run_spans;
 
-const SMALL: u32 = 1 << 16;
+pub(crate) const SMALL: u32 = 1 << 16;
 pub(crate) const RUN: u32 = 2 << 16;
 /// Tags at or above name members, below they are entry index + 1.
 const MEMBER_TAG: u32 = 0x8000_0000;
 
 /// Block sizes, all multiples of 64 so that a block starts on a cache line.
-const CLASSES: [u32; 18] =
+pub(crate) const CLASSES: [u32; 18] =
     [64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 21824, 32768];
 const LARGEST_SMALL: u64 = 32768;
 /// A freed run at least this many spans long gives its pages back.

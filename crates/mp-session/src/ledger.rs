@@ -14,7 +14,7 @@ use crate::heap::{Magazines, Tag};
 use crate::owned::Owned;
 use crate::slots::FIRST_LEDGER;
 
-const READY: u64 = 1;
+pub(crate) const READY: u64 = 1;
 
 fn chunk_records(chunk: usize) -> u64 {
     128 << chunk

@@ -26,6 +26,7 @@
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
+//! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `cancel` | ending the waits of a thread from elsewhere |
@@ -77,6 +78,7 @@ mod stats;
 mod sweep;
 mod table;
 mod thread;
+mod verify;
 mod wait;
 
 pub use cancel::{CancelToken, is_cancellable};

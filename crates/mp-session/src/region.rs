@@ -37,6 +37,8 @@ pub(crate) struct Region {
 enum Memory {
     Mapped(Mapping),
     Heap(Arc<HeapBlock>),
+    /// Whoever made the region keeps the memory.
+    Lent,
 }
 
 /// A block of this process's heap, freed with its last region.
@@ -82,6 +84,15 @@ impl Region {
         Ok(Region { base, len, memory: Memory::Heap(Arc::new(HeapBlock { base, layout })) })
     }
 
+    /// A region over memory that somebody else keeps, and that counts as this process's own.
+    ///
+    /// # Safety
+    /// `base` points at `len` readable and writable bytes, aligned to 4096, that stay so for as long as the region and its
+    /// aliases live.
+    pub(crate) unsafe fn lent(base: NonNull<u8>, len: u64) -> Region {
+        Region { base, len, memory: Memory::Lent }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -119,7 +130,7 @@ impl Region {
             Memory::Mapped(m) => {
                 m.commit(offset as usize, len as usize).map_err(|e| Error::os("commit session memory", e))
             }
-            Memory::Heap(_) => Ok(()),
+            Memory::Heap(_) | Memory::Lent => Ok(()),
         }
     }
 
@@ -128,7 +139,7 @@ impl Region {
         match &self.memory {
             // A system that will not take them back only costs memory that stays reserved for the next user.
             Memory::Mapped(m) => m.discard(offset as usize, len as usize).unwrap_or(false),
-            Memory::Heap(_) => false,
+            Memory::Heap(_) | Memory::Lent => false,
         }
     }
 
@@ -141,6 +152,7 @@ impl Region {
     pub(crate) fn alias(&self) -> Region {
         let memory = match &self.memory {
             Memory::Heap(block) => Memory::Heap(block.clone()),
+            Memory::Lent => Memory::Lent,
             Memory::Mapped(_) => unreachable!("only heap regions have aliases"),
         };
         Region { base: self.base, len: self.len, memory }

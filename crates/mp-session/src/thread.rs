@@ -18,8 +18,8 @@ use crate::ids::ThreadId;
 use crate::session::Inner;
 use crate::slots::{SlotState, ThreadSlot};
 
-const FREE: u16 = 0;
-const USED: u16 = 1;
+pub(crate) const FREE: u16 = 0;
+pub(crate) const USED: u16 = 1;
 
 /// The calling thread's place in a session.
 #[derive(Clone, Copy, Debug)]

@@ -49,16 +49,16 @@ use crate::thread::Me;
 
 pub(crate) const IDLE: u64 = 0;
 pub(crate) const WAITING: u64 = 1;
-const WOKEN: u64 = 2;
+pub(crate) const WOKEN: u64 = 2;
 
 const QUIET: u32 = 0;
-const RUNG: u32 = 1;
+pub(crate) const RUNG: u32 = 1;
 pub(crate) const ASLEEP: u32 = 2;
 
 const LANE: u64 = 0xFFFF;
 const LANES: u64 = (1 << 48) - 1;
 const VERSION: u64 = 1 << 48;
-const MORE: u64 = 1 << 63;
+pub(crate) const MORE: u64 = 1 << 63;
 
 /// Whether anybody may wait at the word: the version does not count.
 #[inline]
