@@ -60,6 +60,25 @@ pub(crate) fn of_wire(told: Option<Path>) -> TokenStream {
     private(&outer)
 }
 
+/// The crates that have a use for shared data, and `__private::mp_session`.
+const WITH_SESSION: &[Candidate] =
+    &[candidate("multiproc", "mp"), candidate("mp-shared", "mp_shared"), candidate("mp-sync", "mp_sync")];
+
+/// The crate that holds `Shared`.
+pub(crate) fn of_session(told: Option<Path>) -> TokenStream {
+    let outer = match told {
+        Some(path) => path.into_token_stream(),
+        None => match find(WITH_SESSION) {
+            Some(found) => found,
+            None => {
+                let alone = find(&[candidate("mp-session", "mp_session")]);
+                return alone.unwrap_or_else(|| quote!(::mp::__private::mp_session));
+            }
+        },
+    };
+    quote!(#outer::__private::mp_session)
+}
+
 fn private(outer: &TokenStream) -> TokenStream {
     quote!(#outer::__private::mp_wire)
 }

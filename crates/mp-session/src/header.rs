@@ -36,6 +36,8 @@ pub(crate) struct Header {
     /// Spans that lost their owner: a hint for whoever needs one.
     pub(crate) orphan_spans: AtomicU32,
     pub(crate) orphan_chunks: AtomicU32,
+    /// How often a run was looked for below the frontier: while this is 0, a run that its taker made itself was never written.
+    pub(crate) run_searches: AtomicU32,
     /// Free runs by size class: hints, see [`crate::heap`].
     pub(crate) run_hints: [[AtomicU32; 8]; 64],
 }

@@ -67,6 +67,14 @@ impl Tag {
     }
 }
 
+/// A block that was just taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    pub(crate) offset: u64,
+    /// Nobody has written it since the session was founded.
+    pub(crate) is_zero: bool,
+}
+
 /// What this process believes to be free, by class: only a source of candidates.
 #[derive(Debug)]
 pub(crate) struct Magazines {
@@ -108,6 +116,17 @@ impl Ground {
         tag: Tag,
         note: &crate::primitive::AtomicU64,
     ) -> Result<u64> {
+        Ok(self.allocate_block(magazines, size, tag, note)?.offset)
+    }
+
+    /// The same, for those who want to know whether the bytes are zero as they are.
+    pub(crate) fn allocate_block(
+        &self,
+        magazines: &Magazines,
+        size: u64,
+        tag: Tag,
+        note: &crate::primitive::AtomicU64,
+    ) -> Result<Block> {
         if size > LARGEST_SMALL {
             return self.allocate_run(size.div_ceil(SPAN), tag, note);
         }
@@ -118,7 +137,7 @@ impl Ground {
                 let offset = self.layout.span(span) + u64::from(block) * u64::from(CLASSES[class]);
                 note.store(offset, Release);
                 if self.tag(span, u32::from(block)).compare_exchange(0, tag.0, AcqRel, Relaxed).is_ok() {
-                    return Ok(offset);
+                    return Ok(Block { offset, is_zero: false });
                 }
             }
             note.store(0, Release);
@@ -143,6 +162,25 @@ impl Ground {
             if self.tag(span, 0).compare_exchange(tag.0, 0, AcqRel, Relaxed).is_ok() {
                 self.hint_run(class, span);
             }
+        }
+    }
+
+    /// Makes the `size` bytes of a block that was just taken zero.
+    pub(crate) fn zero(&self, block: Block, size: u64) {
+        if block.is_zero {
+            return;
+        }
+        let run = size.next_multiple_of(SPAN);
+        // A long run gave its pages back when it was freed: to say so again costs nothing, to write them would bring them back.
+        if size > LARGEST_SMALL
+            && run / SPAN >= u64::from(DISCARD_FROM)
+            && self.region.discard(block.offset, run)
+        {
+            return;
+        }
+        if let Some(bytes) = self.region.bytes(block.offset, size) {
+            // SAFETY: in bounds by `bytes`; the block is its taker's alone until the taker publishes it.
+            unsafe { bytes.as_ptr().write_bytes(0, size as usize) };
         }
     }
 
@@ -224,7 +262,7 @@ impl Ground {
 
     fn new_small_span(&self, member: u32, class: usize) -> Result<u32> {
         let note = &self.member(member).span_note;
-        let offset = self.allocate_run(1, Tag::member(member), note)?;
+        let offset = self.allocate_run(1, Tag::member(member), note)?.offset;
         let span = self.layout.span_of(offset);
         self.span_owner(span).store(member + 1, Release);
         self.span_kind(span).store(SMALL | class as u32, Release);
@@ -363,6 +401,42 @@ mod tests {
     }
 
     #[test]
+    fn zeroed_blocks_are_zero_whoever_had_them_before() {
+        let g = ground(16);
+        let (m, note) = (Magazines::new(0), AtomicU64::new(0));
+        let bytes = |block: Block, size: u64| {
+            // SAFETY: the block is this test's alone and has that many bytes.
+            unsafe {
+                std::slice::from_raw_parts_mut(
+                    g.region.bytes(block.offset, size).unwrap().as_ptr(),
+                    size as usize,
+                )
+            }
+        };
+        for size in [1, 64, 5000, 40_000, 1 << 20] {
+            for round in 0..4_u32 {
+                let block = g.allocate_block(&m, size, Tag::entry(round), &note).unwrap();
+                assert_eq!(block.is_zero, round == 0 && size > LARGEST_SMALL, "{size} bytes, round {round}");
+                g.zero(block, size);
+                assert!(bytes(block, size).iter().all(|b| *b == 0), "{size} bytes, round {round}");
+                bytes(block, size).fill(7);
+                g.free(block.offset, Tag::entry(round));
+            }
+        }
+    }
+
+    /// *searched-and-freed*: once runs were looked for below the frontier, new ground is not taken for unwritten any more.
+    #[test]
+    fn after_a_search_nothing_passes_for_unwritten() {
+        let g = Ground::found(Region::heap(16 << 20).unwrap(), 1, [0; 16], 2 * SPAN).unwrap();
+        let (m, note) = (Magazines::new(0), AtomicU64::new(0));
+        let first = g.allocate_block(&m, 40_000, Tag::entry(0), &note).unwrap();
+        assert!(first.is_zero);
+        g.allocate_block(&m, 200_000, Tag::entry(1), &note).unwrap_err();
+        assert!(!g.allocate_block(&m, 40_000, Tag::entry(1), &note).unwrap().is_zero);
+    }
+
+    #[test]
     fn a_frontier_left_behind_is_moved_by_the_next() {
         let g = ground(16);
         // A member set the kind and died before it moved the frontier.
@@ -388,7 +462,7 @@ mod tests {
     fn a_span_that_was_being_cut_is_settled() {
         let g = ground(16);
         let note = &g.member(3).span_note;
-        let at = g.allocate_run(1, Tag::member(3), note).unwrap();
+        let at = g.allocate_run(1, Tag::member(3), note).unwrap().offset;
         assert_eq!(g.bytes_in_use(), SPAN);
         g.settle_span_note(3);
         assert_eq!(g.bytes_in_use(), 0);

@@ -97,6 +97,20 @@ impl Kind {
     pub const MUTEX: Kind = Kind(17);
     /// `mp_queue` queues.
     pub const QUEUE: Kind = Kind(32);
+    /// `mp_shared::Value`.
+    pub const VALUE: Kind = Kind(48);
+    /// `mp_shared::Array`.
+    pub const ARRAY: Kind = Kind(49);
+    /// `mp_shared::RawValue` and `RawArray`.
+    pub const RAW: Kind = Kind(50);
+    /// `mp_shared::SharedVec`.
+    pub const VEC: Kind = Kind(51);
+    /// `mp_shared::ShareableList`.
+    pub const LIST: Kind = Kind(52);
+    /// `mp_shared::SharedMemory`.
+    pub const MEMORY: Kind = Kind(53);
+    /// The leases of an array.
+    pub const LEASES: Kind = Kind(54);
     /// `mp_pool` pools.
     pub const POOL: Kind = Kind(64);
 
@@ -109,6 +123,13 @@ impl Kind {
             Kind::LOCK => "Lock".into(),
             Kind::MUTEX => "Mutex".into(),
             Kind::QUEUE => "Queue".into(),
+            Kind::VALUE => "Value".into(),
+            Kind::ARRAY => "Array".into(),
+            Kind::RAW => "raw value or array".into(),
+            Kind::VEC => "SharedVec".into(),
+            Kind::LIST => "ShareableList".into(),
+            Kind::MEMORY => "SharedMemory".into(),
+            Kind::LEASES => "leases of an array".into(),
             Kind::POOL => "Pool".into(),
             Kind(other) => format!("object of kind {other}"),
         }

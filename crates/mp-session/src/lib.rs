@@ -30,7 +30,8 @@
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `cancel` | ending the waits of a thread from elsewhere |
-//! | `object`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
+//! | `shared` | what may lie in shared memory and be looked at through a reference |
+//! | `object`, `owner`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
 //!
 //! # Examples
 //!
@@ -61,6 +62,7 @@ mod member;
 mod message;
 mod object;
 mod owned;
+mod owner;
 mod place;
 /// For the crates above, which keep words of their own in the session.
 #[doc(hidden)]
@@ -71,6 +73,7 @@ mod report;
 mod runs;
 mod session;
 mod settle;
+mod shared;
 mod sleep;
 mod slots;
 mod spin;
@@ -92,5 +95,12 @@ pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprin
 pub use place::Place;
 pub use report::{Holding, ProcessReport, Report, ThreadReport};
 pub use session::{BUDGET_VAR, DEADLOCK_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
+pub use shared::{Shared, layout_fingerprint};
 pub use stats::Stats;
 pub use table::Shape;
+
+/// For the macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::shared::layout;
+}

@@ -59,12 +59,15 @@ pub struct Blueprint {
     pub size: u64,
 }
 
+/// How many bits of an object's type word are its fingerprint.
+pub(crate) const FINGERPRINT_BITS: u32 = 44;
+
 /// A number for a type: the same in every process that runs the same program, and very likely another for another type.
 pub fn fingerprint<T: ?Sized>() -> u64 {
     let hash = std::any::type_name::<T>()
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    (hash ^ (size_of_val_hint::<T>() << 1)) & ((1 << 44) - 1)
+    (hash ^ (size_of_val_hint::<T>() << 1)) & ((1 << FINGERPRINT_BITS) - 1)
 }
 
 fn size_of_val_hint<T: ?Sized>() -> u64 {
@@ -82,8 +85,8 @@ impl Object {
         plan: Blueprint,
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<Object> {
-        let [first, _] = Object::create_roles(session, plan, "", &[Role::First], init)?;
-        first.ok_or_else(|| Error::Other("an object without a handle".into()))
+        let [first, _] = Object::create_roles(session, plan, "", &[Role::First], false, init)?;
+        first.ok_or_else(no_handle)
     }
 
     /// As [`Object::create`], with a label for people ([`Object::label`]), of which at most 31 bytes are kept. The object
@@ -97,8 +100,22 @@ impl Object {
         label: &str,
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<Object> {
-        let [first, _] = Object::create_roles(session, plan, label, &[Role::First], init)?;
-        first.ok_or_else(|| Error::Other("an object without a handle".into()))
+        let [first, _] = Object::create_roles(session, plan, label, &[Role::First], false, init)?;
+        first.ok_or_else(no_handle)
+    }
+
+    /// As [`Object::create_labelled`], and the bytes are zero.
+    ///
+    /// # Errors
+    /// As [`Object::create`].
+    pub fn create_zeroed(
+        session: &Session,
+        plan: Blueprint,
+        label: &str,
+        init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
+    ) -> Result<Object> {
+        let [first, _] = Object::create_roles(session, plan, label, &[Role::First], true, init)?;
+        first.ok_or_else(no_handle)
     }
 
     /// Makes an object with a handle in each of its two roles.
@@ -110,9 +127,9 @@ impl Object {
         plan: Blueprint,
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<(Object, Object)> {
-        match Object::create_roles(session, plan, "", &[Role::First, Role::Second], init)? {
+        match Object::create_roles(session, plan, "", &[Role::First, Role::Second], false, init)? {
             [Some(a), Some(b)] => Ok((a, b)),
-            _ => Err(Error::Other("an object without a handle".into())),
+            _ => Err(no_handle()),
         }
     }
 
@@ -121,15 +138,20 @@ impl Object {
         plan: Blueprint,
         label: &str,
         roles: &[Role],
+        zeroed: bool,
         init: impl FnOnce(Words<'_>, Option<NonNull<u8>>),
     ) -> Result<[Option<Object>; 2]> {
         let me = session.me()?;
         let ground = &session.0.ground;
         let labelled = !label.is_empty() && plan.shape == Shape::Plain;
-        let fingerprint = plan.fingerprint & ((1 << 44) - 1);
+        let fingerprint = plan.fingerprint & ((1 << FINGERPRINT_BITS) - 1);
         let kind = TypeWord { kind: plan.kind, shape: plan.shape, fingerprint, labelled };
         let size = if labelled { label::with_room(plan.size) } else { plan.size };
-        let made = me.create(kind, size, roles, |entry, offset| {
+        let made = me.create(kind, size, roles, |entry, block| {
+            if let Some(block) = block.filter(|_| zeroed) {
+                ground.zero(block, size);
+            }
+            let offset = block.map_or(0, |block| block.offset);
             let bytes = if plan.size == 0 { None } else { ground.region.bytes(offset, plan.size) };
             if labelled {
                 label::write(ground, offset + size, label);
@@ -233,7 +255,7 @@ impl Object {
         if found.kind != kind {
             return Err(Error::WrongKind { expected: kind.name(), found: found.kind.name() });
         }
-        if found.fingerprint != fingerprint & ((1 << 44) - 1) {
+        if found.fingerprint != fingerprint & ((1 << FINGERPRINT_BITS) - 1) {
             return Err(Error::WrongType { what: kind.name() });
         }
         Ok(self)
@@ -280,6 +302,11 @@ impl Object {
         let ground = &self.0.session.0.ground;
         Object::share(&self.0.session, ground.offset_of(&self.entry().words[CHILD_WORD]))
     }
+}
+
+#[cold]
+fn no_handle() -> Error {
+    Error::Other("an object without a handle".into())
 }
 
 impl Drop for Held {

@@ -7,6 +7,9 @@
 
 pub use std::sync::atomic::Ordering;
 
+/// The atomics that users put into data of theirs, which no check replaces.
+pub use std::sync::atomic as user;
+
 #[cfg(not(mp_model))]
 pub use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
 

@@ -6,7 +6,7 @@ use crate::primitive::{AtomicU64, Ordering::*};
 use mp_wire::Result;
 
 use crate::ground::Ground;
-use crate::heap::{RUN, Tag};
+use crate::heap::{Block, RUN, Tag};
 use crate::layout::{SPAN, TAGS_PER_SPAN};
 
 /// How many spans a run of `class` has: 1 to 8, then four steps to each doubling.
@@ -26,7 +26,7 @@ pub(crate) fn run_class(spans: u64) -> Option<u32> {
 
 impl Ground {
     /// Takes a run of so many spans for `tag`: one that was freed, or new ground, or whatever a search finds.
-    pub(crate) fn allocate_run(&self, spans: u64, tag: Tag, note: &AtomicU64) -> Result<u64> {
+    pub(crate) fn allocate_run(&self, spans: u64, tag: Tag, note: &AtomicU64) -> Result<Block> {
         let class =
             run_class(spans).ok_or_else(|| self.full("object size", format!("{} bytes", spans * SPAN)))?;
         let take = |span: u32| {
@@ -49,18 +49,22 @@ impl Ground {
                 && self.is_run(span - 1, class)
                 && let Some(offset) = take(span - 1)
             {
-                return Ok(offset);
+                return Ok(Block { offset, is_zero: false });
             }
         }
         // 2. New ground.
         while let Some(span) = self.advance_frontier(class)? {
             if let Some(offset) = take(span) {
-                return Ok(offset);
+                // *searched-and-freed*: a search may have taken it before us, and its taker have written it and let go. Then it
+                // had counted its search before it took the tag, and we have the tag after that.
+                let is_zero = self.header().run_searches.load(Acquire) == 0;
+                return Ok(Block { offset, is_zero });
             }
         }
         // 3. No new ground: search for a run whose hint was lost, or for a larger one.
         let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
         let mut span = 0;
+        let _ = self.header().run_searches.fetch_update(AcqRel, Acquire, |n| n.checked_add(1));
         while span < end {
             let kind = self.span_kind(span).load(Acquire);
             let length = if kind & RUN != 0 { run_spans(kind & 0xFFFF) } else { 1 };
@@ -69,7 +73,7 @@ impl Ground {
                 && self.tag(span, 0).load(Relaxed) == 0
                 && let Some(offset) = take(span)
             {
-                return Ok(offset);
+                return Ok(Block { offset, is_zero: false });
             }
             span += length;
         }

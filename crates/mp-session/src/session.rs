@@ -252,6 +252,15 @@ impl Session {
         thread::is_gone(&self.0.ground, thread)
     }
 
+    /// Whether the process is gone and cleared up after.
+    pub fn is_swept(&self, member: MemberId) -> bool {
+        use crate::slots::SlotState;
+        self.0.slot_of(member).is_none_or(|slot| {
+            let state = SlotState::load(&slot.state);
+            state.generation != member.generation || !matches!(state.status, member::LIVE | member::SWEEPING)
+        })
+    }
+
     /// Makes sure that what a thread left behind is cleared up, if its process is certainly dead. `false` means that it
     /// is not certain yet, or that another process is at it.
     ///

@@ -22,7 +22,7 @@ use mp_wire::{Error, Result};
 use crate::cell::{Cell, Status};
 use crate::entries::refill_entries;
 use crate::ground::Ground;
-use crate::heap::Tag;
+use crate::heap::{Block, Tag};
 use crate::ids::{Kind, Role};
 use crate::intent::Op;
 use crate::owned::Owned;
@@ -64,6 +64,8 @@ pub enum Shape {
     Message = 1,
     /// A ring of cells: its block starts with a description, the next ring, and cells that may hold messages.
     Ring = 2,
+    /// It owns others, listed at the start of its block as in a message ([`Object::own`](crate::Object::own)).
+    Owner = 3,
 }
 
 /// What an object is, packed into one word: `fingerprint(44) | labelled(1) | shape(3) | kind(16)`.
@@ -87,6 +89,7 @@ impl TypeWord {
         let shape = match (word >> 16) & 0x7 {
             1 => Shape::Message,
             2 => Shape::Ring,
+            3 => Shape::Owner,
             _ => Shape::Plain,
         };
         TypeWord { kind: Kind(word as u16), shape, fingerprint: word >> 20, labelled: word & LABELLED != 0 }
@@ -118,14 +121,14 @@ impl<'s> Me<'s> {
         &self.inner.ground
     }
 
-    /// Makes an object of `size` bytes with a reference in each of `roles`. `init` sees the object's entry and its bytes'
-    /// offset before anybody else can; the bytes are whatever their last user left.
+    /// Makes an object of `size` bytes with a reference in each of `roles`. `init` sees the object's entry and its block
+    /// before anybody else can; the bytes are whatever their last user left.
     pub(crate) fn create(
         &self,
         kind: TypeWord,
         size: u64,
         roles: &[Role],
-        init: impl FnOnce(&Entry, u64),
+        init: impl FnOnce(&Entry, Option<Block>),
     ) -> Result<Created> {
         let (ground, inner, slot) = (self.ground(), self.inner, self.slot());
         let mut records = [None, None];
@@ -149,11 +152,11 @@ impl<'s> Me<'s> {
         };
         let entry = ground.entry(index);
         entry.offset.store(0, Relaxed);
-        let offset = if size == 0 {
-            0
+        let block = if size == 0 {
+            None
         } else {
-            match ground.allocate(&inner.magazines, size, Tag::entry(index), &entry.offset) {
-                Ok(offset) => offset,
+            match ground.allocate_block(&inner.magazines, size, Tag::entry(index), &entry.offset) {
+                Ok(block) => Some(block),
                 Err(e) => {
                     entry.state.store(state.next_free(), Release);
                     slot.intent.clear();
@@ -182,7 +185,7 @@ impl<'s> Me<'s> {
                 ground.word(record).store(Owned { index, role }.pack(), Relaxed);
             }
         }
-        init(entry, offset);
+        init(entry, block);
         entry.state.store(EntryState { status: LIVE, thread: 0, ..state }.pack(), Release);
         slot.done.store(sequence, Release);
         slot.intent.clear();
@@ -347,7 +350,7 @@ fn each_child(ground: &Ground, entry: &Entry, mut f: impl FnMut(u64, Owned)) {
     }
     match TypeWord::unpack(entry.kind.load(Relaxed)).shape {
         Shape::Plain => {}
-        Shape::Message => {
+        Shape::Message | Shape::Owner => {
             let count = u64::from(ground.word(block).load(Acquire) as u32);
             for i in 0..count.min(size.saturating_sub(MESSAGE_LIST) / 8) {
                 visit(block + MESSAGE_LIST + i * 8);

@@ -87,6 +87,7 @@
 struct Readme;
 
 mod contended;
+mod embedded;
 mod guard;
 mod hunger;
 mod lock;
@@ -97,7 +98,17 @@ mod word;
 
 pub use guard::{LockError, MutexGuard, OwnerDied};
 pub use lock::{Lock, LockGuard};
+pub use mp_macros::Shared;
 pub use mp_session;
+pub use mp_session::Shared;
 pub use mp_wire::{Error, Ident, Result};
 pub use mutex::Mutex;
 pub use plain::Plain;
+
+/// For the macros, and for mp's crates that have locks in objects of their own.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::embedded::{EmbeddedLock, Found};
+    pub use crate::raw::Patience;
+    pub use mp_session;
+}

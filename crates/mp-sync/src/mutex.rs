@@ -4,7 +4,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use mp_session::{Blueprint, Kind, Object, Session, Shape, ThreadId, fingerprint};
+use mp_session::{Blueprint, Kind, Object, Session, Shape, ThreadId, layout_fingerprint};
 use mp_wire::{Error, Result, carrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -70,9 +70,9 @@ impl<T: Plain> Mutex<T> {
         Blueprint { kind: Kind::MUTEX, fingerprint: 0, shape: Shape::Plain, size: size_of::<T>() as u64 }
     };
 
-    /// The type's name, size and alignment.
+    /// The type's name and layout.
     fn fingerprint() -> u64 {
-        fingerprint::<T>() ^ (size_of::<T>() as u64) << 16 ^ align_of::<T>() as u64
+        layout_fingerprint::<T>()
     }
 
     /// A mutex around `value`, in this process's session.

@@ -13,17 +13,18 @@ use crate::word::Word;
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub enum Patience {
     /// Not at all.
     None,
     /// Until then.
     Until(Instant),
+    /// As long as it takes.
     Endless,
 }
 
 impl Patience {
     /// So long from now on; a time that no clock will show is for ever.
-    pub(crate) fn lasting(time: Duration) -> Patience {
+    pub fn lasting(time: Duration) -> Patience {
         Instant::now().checked_add(time).map_or(Patience::Endless, Patience::Until)
     }
 }

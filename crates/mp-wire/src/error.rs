@@ -181,6 +181,20 @@ pub enum Error {
         /// What it tried.
         detail: String,
     },
+    /// Somebody froze it, so it can be read and never be changed again.
+    #[error("{what} is frozen")]
+    Frozen {
+        /// The object.
+        what: String,
+    },
+    /// Somebody else is using it, and the call does not wait.
+    #[error("{what} is in use: {detail}")]
+    InUse {
+        /// The object.
+        what: String,
+        /// How.
+        detail: String,
+    },
     /// This system, or this kind of object, does not have it.
     #[error("{what} is not supported here")]
     Unsupported {
@@ -299,6 +313,8 @@ impl Error {
         match self {
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Full | Self::Empty => ErrorKind::WouldBlock,
+            Self::Frozen { .. } => ErrorKind::PermissionDenied,
+            Self::InUse { .. } => ErrorKind::ResourceBusy,
             Self::Closed { .. } | Self::Disconnected { .. } => ErrorKind::BrokenPipe,
             Self::LimitReached { .. } => ErrorKind::OutOfMemory,
             Self::InvalidArgument { .. } => ErrorKind::InvalidInput,

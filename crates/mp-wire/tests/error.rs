@@ -49,6 +49,8 @@ fn all() -> Vec<Error> {
         Error::Cancelled,
         Error::PoolBroken { detail: text() },
         Error::Daemon { detail: text() },
+        Error::Frozen { what: text() },
+        Error::InUse { what: text(), detail: text() },
         Error::Unsupported { what: text() },
         Error::os("opening it", io::Error::from_raw_os_error(2)),
         Error::Other(text()),
