@@ -8,22 +8,13 @@ use mp_session::{Message, Session};
 use mp_wire::{Error, Output, Result};
 
 use crate::current;
+use crate::handles;
 use crate::launch;
 use crate::process::Process;
 use crate::spec::{Limit, Spec};
 use crate::start::StartMethod;
+use crate::streams::{self, Stream};
 use crate::target::{self, Run, Shim, Target};
-
-/// One of a child's standard streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Stream {
-    /// The same as ours.
-    #[default]
-    Inherit,
-    /// Nothing.
-    Null,
-}
 
 /// Sets what a child is to be, then starts it; as rich as `std::process::Command`.
 ///
@@ -115,20 +106,20 @@ impl Builder {
     }
 
     /// Its standard input; nothing by default, for several processes cannot share a terminal's input.
-    pub fn stdin(mut self, stream: Stream) -> Builder {
-        self.streams[0] = Some(stream);
+    pub fn stdin(mut self, stream: impl Into<Stream>) -> Builder {
+        self.streams[0] = Some(stream.into());
         self
     }
 
     /// Its standard output; ours by default.
-    pub fn stdout(mut self, stream: Stream) -> Builder {
-        self.streams[1] = Some(stream);
+    pub fn stdout(mut self, stream: impl Into<Stream>) -> Builder {
+        self.streams[1] = Some(stream.into());
         self
     }
 
     /// Its standard error; ours by default.
-    pub fn stderr(mut self, stream: Stream) -> Builder {
-        self.streams[2] = Some(stream);
+    pub fn stderr(mut self, stream: impl Into<Stream>) -> Builder {
+        self.streams[2] = Some(stream.into());
         self
     }
 
@@ -174,7 +165,20 @@ impl Builder {
         self
     }
 
+    /// Makes it the leader of a session of terminals of its own, and so of a process group of its own: Ctrl-C and the end of the
+    /// terminal do not reach it, and [`Process::kill_group`] takes along whatever it starts.
+    ///
+    /// # Platform
+    /// Unix; elsewhere the child fails with [`Error::Os`].
+    pub fn new_session(mut self) -> Builder {
+        self.spec.new_session = true;
+        self
+    }
+
     /// Its process group; 0 for one of its own.
+    ///
+    /// # Platform
+    /// Unix; elsewhere the child fails with [`Error::Os`].
     pub fn process_group(mut self, group: u32) -> Builder {
         self.spec.process_group = Some(group);
         self
@@ -205,6 +209,7 @@ impl Builder {
         current::require_may_have_children()?;
         let method = self.method.unwrap_or_else(current::method).require()?;
         let session = Session::current()?;
+        self.check()?;
         let name = self.name.take().unwrap_or_else(current::next_name);
         self.spec.target = target::name_of(shim);
         self.spec.image = mp_sys::image_id();
@@ -212,18 +217,28 @@ impl Builder {
         self.spec.start_method = current::method().code();
         let changed = self.env_clear || !self.env.is_empty();
         let env = changed.then(|| self.environment());
-        let streams = [
-            self.streams[0].unwrap_or(Stream::Null),
-            self.streams[1].unwrap_or_default(),
-            self.streams[2].unwrap_or_default(),
-        ];
-        let order = launch::Order { method, env, streams, spec: self.spec };
+        let [stdin, stdout, stderr] = self.streams;
+        let mut streams =
+            [stdin.unwrap_or(Stream::Null), stdout.unwrap_or_default(), stderr.unwrap_or_default()];
+        let pipes = streams::connect(&mut streams)?;
+        let order = launch::Order { method, env, streams, spec: self.spec, handles: Vec::new() };
         let place = session.reserve(&name)?;
-        let started = order.prepare().and_then(|order| {
+        let started = order.prepare().and_then(|mut order| {
             let mut payload = Vec::with_capacity(256);
             order.spec.write(&mut payload)?;
+            let head = payload.len();
             let encoded = mp_wire::encode(args, &mut payload)?;
-            let message = Message::pack(&session, encoded.codec, &payload, encoded.exports)?;
+            let sorted = handles::sort(encoded.exports)?;
+            if !sorted.handles.is_empty() {
+                // Known only now, and rare.
+                order.spec.handles = sorted.places;
+                order.handles = sorted.handles;
+                let args = payload.split_off(head);
+                payload.clear();
+                order.spec.write(&mut payload)?;
+                payload.extend_from_slice(&args);
+            }
+            let message = Message::pack(&session, encoded.codec, &payload, sorted.objects)?;
             place.put_arguments(&message)?;
             drop(message);
             launch::launch(&place, order)
@@ -232,12 +247,30 @@ impl Builder {
             Ok((process, daemon)) => {
                 let process = Arc::new(process);
                 place.started(process.clone());
-                Ok(Process::new(place, process, name, daemon, method))
+                Ok(Process::new(place, process, name, daemon, method, pipes))
             }
             Err(e) => {
                 place.give_up()?;
                 Err(e)
             }
+        }
+    }
+
+    /// What no process can be given, said before there is one.
+    fn check(&self) -> Result<()> {
+        let nul = |s: &OsStr| s.as_encoded_bytes().contains(&0);
+        for (key, value) in &self.env {
+            let bytes = key.as_encoded_bytes();
+            if bytes.is_empty() || bytes.contains(&b'=') || nul(key) {
+                return Err(invalid(format!("an environment variable cannot be called {key:?}")));
+            }
+            if value.as_deref().is_some_and(nul) {
+                return Err(invalid(format!("a NUL in the environment variable {key:?}")));
+            }
+        }
+        match &self.spec.cwd {
+            Some(dir) if nul(dir.as_os_str()) => Err(invalid(format!("a NUL in the directory {dir:?}"))),
+            _ => Ok(()),
         }
     }
 
@@ -260,4 +293,8 @@ impl Builder {
     pub fn error_if_uninitialised() -> std::result::Result<(), Error> {
         current::require_initialised()
     }
+}
+
+fn invalid(detail: String) -> Error {
+    Error::InvalidArgument { detail }
 }

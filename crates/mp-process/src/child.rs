@@ -6,6 +6,7 @@ use mp_wire::{Error, Result};
 
 use crate::current;
 use crate::fork_server::{self, ANSWER, REQUEST, SERVER_VAR};
+use crate::handles::{self, HANDLES_VAR};
 use crate::panics;
 use crate::spec::Spec;
 use crate::target::{self, Produced};
@@ -33,9 +34,12 @@ pub fn init() {
         let session = Session::attach();
         // SAFETY: as above; the session has no threads of its own.
         unsafe { std::env::remove_var(SESSION_VAR) };
+        let handles = std::env::var(HANDLES_VAR).ok();
+        // SAFETY: as above.
+        unsafe { std::env::remove_var(HANDLES_VAR) };
         let session = session
             .and_then(|s| s.ok_or_else(|| Error::Other("no session".into())))
-            .and_then(|s| close_what_leaked(&s).map(|()| s));
+            .and_then(|s| close_what_leaked(&s, handles.as_deref()).map(|()| s));
         std::process::exit(live(session));
     }
     current::set_initialised();
@@ -43,9 +47,13 @@ pub fn init() {
 
 /// A C library in the parent may have opened descriptors that are not close-on-exec; a fork server's children have none of
 /// those either.
-fn close_what_leaked(session: &Session) -> Result<()> {
-    mp_sys::close_all_except(&session.descriptors()?.descriptors())
-        .map_err(|e| Error::os("close what the parent let through", e))
+fn close_what_leaked(session: &Session, handles: Option<&str>) -> Result<()> {
+    let handles = handles.map_or_else(|| Ok(Vec::new()), handles::parse)?;
+    let mut keep = session.descriptors()?.descriptors();
+    keep.extend(&handles);
+    mp_sys::close_all_except(&keep).map_err(|e| Error::os("close what the parent let through", e))?;
+    // SAFETY: the parent let them through for us, and nobody here has looked at them.
+    unsafe { handles::adopt(&handles) }
 }
 
 fn report(error: &Error) -> i32 {
@@ -93,7 +101,7 @@ fn work(session: &Session) -> Result<Produced> {
     let _ = mp_sys::set_process_title(&session.name());
     // SAFETY: the image is the same, so the name leads to the shim that the parent named.
     let shim = unsafe { target::shim_of(spec.target) };
-    let imports = message.imports()?;
+    let imports = handles::merge(message.imports()?, &spec.handles)?;
     Ok(shim(codec, args, imports))
 }
 
@@ -200,13 +208,15 @@ fn answer(channel: &Channel, pid: u32, code: i32, member: [u8; 8]) -> std::io::R
 }
 
 /// What the server is and a child is not.
-fn become_child(own_streams: bool, streams: Vec<mp_sys::OsHandle>) -> Result<()> {
+fn become_child(own_streams: bool, mut given: Vec<mp_sys::OsHandle>) -> Result<()> {
     if own_streams {
-        let streams: [_; 3] = streams
-            .try_into()
-            .map_err(|_| Error::Other("fork server: three streams were announced".into()))?;
+        let handles = given.split_off(given.len().min(3));
+        let streams: [_; 3] =
+            given.try_into().map_err(|_| Error::Other("fork server: three streams were announced".into()))?;
         mp_sys::replace_stdio(streams).map_err(|e| Error::os("standard streams", e))?;
+        given = handles;
     }
+    handles::keep(given);
     // It fails when the parent is gone and whoever adopted us is not of our terminal: then our place is gone as well, and
     // that is noticed next.
     let _ = mp_sys::join_parents_group();

@@ -1,7 +1,7 @@
 //! The fork server: a small process that forks for us.
 //!
 //! It is a run of this program's image that never came to `main`: one thread, the session mapped but not entered. A request
-//! is a place in the session and, if the child's standard streams differ from the server's, those streams. The
+//! is a place in the session, the child's standard streams if they differ from the server's, and the handles in its arguments. The
 //! server clones itself in such a way that the child is *our* child (`CLONE_PARENT`): we reap it, signal it and learn
 //! its end, and the server's death takes nothing with it. The rest of what the child is to be lies in its place.
 //!
@@ -28,8 +28,8 @@ use mp_sys::{BorrowedOsHandle, Channel, Child, OsHandle, Program, SpawnRequest, 
 use mp_wire::{Error, Result};
 use parking_lot::Mutex;
 
-use crate::builder::Stream;
 use crate::launch::{Order, start_error};
+use crate::streams::Stream;
 
 /// The environment variable that makes a run of this program a fork server: its channel, and its ticket.
 pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
@@ -99,7 +99,7 @@ pub(crate) fn launch(place: &Place, order: Order) -> Result<StartedProcess> {
             *guard = Some(Server::start()?);
         }
         let Some(server) = guard.as_ref() else { continue };
-        match server.request(place, &streams) {
+        match server.request(place, &streams, &order.handles) {
             Ok(pid) => {
                 // SAFETY: the server's clone made it our child, and nobody else reaps it.
                 return Ok(StartedProcess::new(unsafe { Child::from_pid(pid) }));
@@ -152,12 +152,18 @@ impl Server {
         Ok(Server { channel: ours, process: StartedProcess::new(child) })
     }
 
-    fn request(&self, place: &Place, streams: &Option<[OsHandle; 3]>) -> std::result::Result<u32, Refusal> {
+    fn request(
+        &self,
+        place: &Place,
+        streams: &Option<[OsHandle; 3]>,
+        handles: &[OsHandle],
+    ) -> std::result::Result<u32, Refusal> {
         let mut request = [0_u8; REQUEST];
         let member = place.id().to_bits().to_le_bytes();
         request[..8].copy_from_slice(&member);
         request[8] = u8::from(streams.is_some());
-        let fds: Vec<BorrowedOsHandle<'_>> = streams.iter().flatten().map(mp_sys::borrow).collect();
+        let fds: Vec<BorrowedOsHandle<'_>> =
+            streams.iter().flatten().chain(handles).map(mp_sys::borrow).collect();
         self.channel.send(&request, &fds).map_err(Refusal::Gone)?;
         let mut answer = [0_u8; ANSWER];
         while answer[8..] != member {
@@ -179,16 +185,19 @@ impl Server {
 fn own_streams(wanted: &[Stream; 3]) -> Result<Option<[OsHandle; 3]>> {
     let inherited = INHERITED.lock();
     let servers = inherited.as_ref().map_or([None; 3], |i| i.streams);
-    let same = |i: usize| match wanted[i] {
+    let same = |i: usize| match &wanted[i] {
         // The server's standard input is nothing.
         Stream::Null => i == 0,
+        Stream::Piped | Stream::Handle(_) => false,
         Stream::Inherit => i != 0 && servers[i].is_some() && mp_sys::stream_identity(i).ok() == servers[i],
     };
     if (0..3).all(same) {
         return Ok(None);
     }
-    let stream = |i: usize| match wanted[i] {
+    let stream = |i: usize| match &wanted[i] {
         Stream::Null => mp_sys::null_stream(),
+        Stream::Handle(handle) => mp_sys::duplicate_handle(mp_sys::borrow(handle)),
+        Stream::Piped => Err(std::io::ErrorKind::InvalidInput.into()), // made one before
         // One that is closed here is nothing there.
         Stream::Inherit => mp_sys::duplicate_stream(i).or_else(|_| mp_sys::null_stream()),
     };

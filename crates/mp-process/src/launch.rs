@@ -6,10 +6,11 @@ use mp_session::{Place, SESSION_VAR, StartedProcess};
 use mp_sys::{Program, SpawnRequest, Stdio};
 use mp_wire::{Error, Result};
 
-use crate::builder::Stream;
 use crate::fork_server;
+use crate::handles::{self, HANDLES_VAR};
 use crate::spec::Spec;
 use crate::start::StartMethod;
+use crate::streams::Stream;
 
 /// What is to be started, before and after the method had its say.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Order {
     pub(crate) env: Option<Vec<(OsString, OsString)>>,
     pub(crate) streams: [Stream; 3],
     pub(crate) spec: Spec,
+    /// What of the system's goes along ([`crate::handles`]).
+    pub(crate) handles: Vec<mp_sys::OsHandle>,
 }
 
 impl Order {
@@ -44,17 +47,27 @@ pub(crate) fn launch(place: &Place, order: Order) -> Result<(StartedProcess, boo
 fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {
     let ticket = place.ticket()?;
     let mut env = order.env.unwrap_or_else(|| std::env::vars_os().collect());
-    env.retain(|(key, _)| key != SESSION_VAR);
+    env.retain(|(key, _)| key != SESSION_VAR && key != HANDLES_VAR);
     env.push((SESSION_VAR.into(), ticket.to_text().into()));
+    let mut inherit = ticket.descriptors();
+    if !order.handles.is_empty() {
+        env.push((HANDLES_VAR.into(), handles::to_text(&order.handles).into()));
+        inherit.extend(order.handles.iter().map(mp_sys::number_to_inherit));
+    }
+    let stdio = |stream: Stream| match stream {
+        Stream::Inherit => Ok(Stdio::Inherit),
+        Stream::Null => Ok(Stdio::Null),
+        Stream::Handle(handle) => mp_sys::duplicate_handle(mp_sys::borrow(&handle)).map(Stdio::Handle),
+        Stream::Piped => Err(std::io::ErrorKind::InvalidInput.into()), // made one before
+    };
+    let [stdin, stdout, stderr] = order.streams.map(stdio);
+    let what = |e| start_error("standard streams for a process", e);
     let request = SpawnRequest {
         program: Program::SelfImage,
         args: std::env::args_os().skip(1).collect(),
         env,
-        inherit: ticket.descriptors(),
-        stdio: order.streams.map(|s| match s {
-            Stream::Inherit => Stdio::Inherit,
-            Stream::Null => Stdio::Null,
-        }),
+        inherit,
+        stdio: [stdin.map_err(what)?, stdout.map_err(what)?, stderr.map_err(what)?],
         cwd: None,
         new_process_group: false,
     };

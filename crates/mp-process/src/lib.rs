@@ -36,6 +36,7 @@
 //! |---|---|
 //! | `target` | what can run elsewhere, and how it is named |
 //! | `builder`, `spec` | what the child is to be |
+//! | `streams`, `handles` | its standard streams, and OS handles in its arguments |
 //! | `launch`, `fork_server`, `start` | start methods |
 //! | `child`, `current` | the child's side |
 //! | `process`, `registry` | the parent's side |
@@ -45,18 +46,21 @@ mod builder;
 mod child;
 mod current;
 mod fork_server;
+mod handles;
 mod launch;
 mod panics;
 mod process;
 mod registry;
 mod spec;
 mod start;
+mod streams;
 mod target;
 mod testing;
 
-pub use builder::{Builder, Stream};
+pub use builder::Builder;
 pub use child::init;
 pub use current::{CurrentProcess, ParentProcess, current_process, parent_process};
+pub use handles::OsHandle;
 pub use mp_macros::{Output, main};
 pub use mp_session::CancelToken;
 pub use mp_sys::cpu_count;
@@ -64,6 +68,7 @@ pub use mp_wire::{Departure, Error, Failure, Ident, Output, PanicReport, Result}
 pub use process::{Process, active_children};
 pub use spec::Limit;
 pub use start::{StartMethod, set_start_method, start_method};
+pub use streams::{Captured, Stream};
 pub use target::{Run, Target};
 
 /// For mp's own crates and macros.

@@ -1,6 +1,7 @@
 //! The handle to a child.
 
 use std::fmt;
+use std::io::{PipeReader, PipeWriter};
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use crate::builder::Builder;
 use crate::registry;
 use crate::start::StartMethod;
+use crate::streams::{self, Captured, Pipes};
 use crate::target::{self, Run, Target};
 
 /// A function running in another process (Python's `Process`).
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     ident: Ident,
     daemon: bool,
     method: StartMethod,
+    pipes: Mutex<Pipes>,
     end: OnceLock<End>,
     ending: Mutex<()>,
 }
@@ -99,6 +102,7 @@ impl<T: mp_wire::Message> Process<T> {
         name: String,
         daemon: bool,
         method: StartMethod,
+        pipes: Mutex<Pipes>,
     ) -> Self {
         let ident = Ident { pid: process.pid(), name };
         let shared = Arc::new(Shared {
@@ -107,6 +111,7 @@ impl<T: mp_wire::Message> Process<T> {
             ident,
             daemon,
             method,
+            pipes,
             end: OnceLock::new(),
             ending: Mutex::new(()),
         });
@@ -136,6 +141,31 @@ impl<T: mp_wire::Message> Process<T> {
             Some(end) => self.value(end).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Joins, and gathers what the process wrote to those of its standard streams that are
+    /// [piped](crate::Stream::Piped) and were not taken. Its standard input, if piped, is closed first.
+    ///
+    /// # Errors
+    /// When the pipes cannot be read or the system cannot wait; what the function's end was is in
+    /// [`Captured::value`].
+    ///
+    /// # Blocking
+    /// Until the process has ended *and* nobody has its streams any more, say a child of its own that inherited them.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use mp_process::{Process, Stream};
+    ///
+    /// mp_process::init();
+    /// let child = Process::builder().stdout(Stream::Piped).spawn(|| println!("hello"), ())?;
+    /// assert_eq!(child.join_captured()?.stdout, b"hello\n");
+    /// # Ok::<(), mp_process::Error>(())
+    /// ```
+    pub fn join_captured(&self) -> Result<Captured<T>> {
+        let pipes = std::mem::take(&mut *self.shared.pipes.lock());
+        let (stdout, stderr) = streams::read_both(pipes)?;
+        Ok(Captured { value: self.join(), stdout, stderr })
     }
 
     fn value(&self, end: &End) -> Result<T> {
@@ -181,6 +211,25 @@ impl<T> Process<T> {
     /// How it was started.
     pub fn start_method(&self) -> StartMethod {
         self.shared.method
+    }
+
+    /// Our end of its standard input, once, if that is [piped](crate::Stream::Piped). Dropping it is the end of the child's input.
+    pub fn take_stdin(&self) -> Option<PipeWriter> {
+        self.shared.pipes.lock().stdin.take()
+    }
+
+    /// Our end of its standard output, once, if that is [piped](crate::Stream::Piped).
+    ///
+    /// # Blocking
+    /// A child that writes more than a pipe holds (64 KiB on Linux) waits until somebody reads: read before you join, or use
+    /// [`join_captured`](Process::join_captured).
+    pub fn take_stdout(&self) -> Option<PipeReader> {
+        self.shared.pipes.lock().stdout.take()
+    }
+
+    /// Our end of its standard error; as [`take_stdout`](Process::take_stdout).
+    pub fn take_stderr(&self) -> Option<PipeReader> {
+        self.shared.pipes.lock().stderr.take()
     }
 
     /// Whether it still runs.

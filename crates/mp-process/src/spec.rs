@@ -48,6 +48,9 @@ pub(crate) struct Spec {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) process_group: Option<u32>,
+    pub(crate) new_session: bool,
+    /// The places of OS handles among the handles of the arguments.
+    pub(crate) handles: Vec<u32>,
     /// How deep in the tree of processes the child is.
     pub(crate) depth: u32,
     /// The start method that its own children use.
@@ -87,6 +90,9 @@ impl Spec {
         }
         if let Some(mask) = self.umask {
             mp_sys::set_umask(mask);
+        }
+        if self.new_session {
+            mp_sys::set_own_session().map_err(|e| Error::os("lead a session of terminals", e))?;
         }
         if let Some(group) = self.process_group {
             mp_sys::set_process_group(group).map_err(|e| Error::os("set the process group", e))?;

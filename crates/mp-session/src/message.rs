@@ -70,9 +70,7 @@ impl Message {
         })?;
         let message = Message(object);
         for (i, export) in exports.into_iter().enumerate() {
-            let export = export
-                .downcast::<Object>()
-                .map_err(|_| Error::NotInCarrier { what: "an object that no session knows".into() })?;
+            let export = export.downcast::<Object>().map_err(|other| no_object(other.as_ref()))?;
             if export.session().id() != session.id() {
                 return Err(Error::NotInCarrier { what: "an object of another session".into() });
             }
@@ -158,6 +156,16 @@ impl Message {
         let ground = &self.0.session().0.ground;
         let block = ground.entry(self.0.id().0).offset.load(Acquire);
         if block == 0 { Err(damaged()) } else { Ok(block + MESSAGE_LIST + i * 8) }
+    }
+}
+
+/// Why something that was exported cannot lie in session memory.
+fn no_object(export: &(dyn Any + Send)) -> Error {
+    if export.is::<mp_sys::OsHandle>() {
+        let what = "sending a handle of the operating system (a file, a socket) otherwise than in the arguments of a process";
+        Error::Unsupported { what: what.into() }
+    } else {
+        Error::NotInCarrier { what: "an object that no session knows".into() }
     }
 }
 

@@ -16,6 +16,7 @@
 //! | [`command`] | descriptors for a child that `std::process::Command` starts | `fcntl`, handle flags |
 //! | [`mod@spawn`] | a new process image, and the end of it | `posix_spawn`, `CreateProcessW`, `waitid` |
 //! | [`forking`] | copies of a single-threaded process, and a channel that carries descriptors | `clone`, `SCM_RIGHTS` |
+//! | [`mod@handle`] | handles on their way to a child | `dup`, `DuplicateHandle` |
 //! | [`streams`] | the standard streams of this process, and its orderly end | `dup`, `atexit` |
 //! | [`setup`] | what a new process does to itself before it works | `prctl`, `setrlimit`, signals |
 //!
@@ -61,6 +62,7 @@ mod imp;
 pub mod beacon;
 pub mod command;
 pub mod forking;
+pub mod handle;
 pub mod liveness;
 pub mod memory;
 pub mod park;
@@ -74,6 +76,7 @@ pub use crate::{
     beacon::{Beacon, beacon_link, beacon_notify, beacon_unlink},
     command::inherit_descriptors,
     forking::{Channel, Forked, HAS_FORK_SERVER, fork, fork_sibling, replace_stdio},
+    handle::{AsOsHandle, adopt_handle, duplicate_handle, number_to_inherit},
     liveness::LivenessFile,
     memory::{
         Inherited, Mapping, MemoryObject, SPARSE_IS_FREE, address_space_limit, file_size_limit,
@@ -86,7 +89,8 @@ pub use crate::{
     },
     setup::{
         ForkGuard, Limit, affinity, die_with_parent, ignore_interrupt, nice, on_fork_wipe_page,
-        reset_signals, set_affinity, set_ids, set_process_group, set_process_title, set_rlimit, set_umask,
+        reset_signals, set_affinity, set_ids, set_own_session, set_process_group, set_process_title,
+        set_rlimit, set_umask,
     },
     spawn::{
         BorrowedOsHandle, Child, Exit, OsHandle, Program, Signal, SpawnRequest, Stdio, close_all_except,

@@ -113,6 +113,16 @@ pub fn set_process_group(pgid: u32) -> io::Result<()> {
     imp::setup::set_process_group(pgid)
 }
 
+/// Makes this process the leader of a session of terminals of its own, and so of a process group of its own: no terminal's signals
+/// reach it.
+///
+/// # Errors
+///
+/// When it leads a process group already; [`Unsupported`](io::ErrorKind::Unsupported) on Windows.
+pub fn set_own_session() -> io::Result<()> {
+    imp::setup::set_own_session()
+}
+
 /// Unblocks all signals for the calling thread and ignores `SIGPIPE`, as every Rust program starts. Nothing on Windows.
 ///
 /// # Errors

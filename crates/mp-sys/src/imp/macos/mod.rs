@@ -11,7 +11,7 @@ pub(crate) mod setup;
 pub(crate) mod spawn;
 mod wait_on_address;
 
-pub(crate) use super::unix::{child, command, liveness, streams};
+pub(crate) use super::unix::{child, command, handles, liveness, streams};
 
 pub(crate) mod channel {
     //! There is none: local sockets keep no message boundaries here.

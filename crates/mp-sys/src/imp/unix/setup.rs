@@ -60,6 +60,11 @@ pub(crate) fn set_process_group(pgid: u32) -> io::Result<()> {
     check(unsafe { libc::setpgid(0, pgid) }).map(drop)
 }
 
+pub(crate) fn set_own_session() -> io::Result<()> {
+    // SAFETY: a plain call about this process.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
 pub(crate) fn reset_signals() -> io::Result<()> {
     let mut empty = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set before it is read.

@@ -7,6 +7,7 @@ pub(crate) mod command_line;
 pub(crate) mod fork_guard;
 pub(crate) mod forking;
 pub(crate) mod handle;
+pub(crate) mod handles;
 pub(crate) mod image;
 pub(crate) mod liveness;
 pub(crate) mod memory;

@@ -57,6 +57,10 @@ pub(crate) fn set_process_group(_pgid: u32) -> io::Result<()> {
     unsupported("Windows makes process groups only at the start of a process")
 }
 
+pub(crate) fn set_own_session() -> io::Result<()> {
+    unsupported("Windows has no sessions of terminals")
+}
+
 pub(crate) fn reset_signals() -> io::Result<()> {
     Ok(())
 }
