@@ -95,6 +95,24 @@ impl Kind {
     pub const LOCK: Kind = Kind(16);
     /// `mp_sync::Mutex`.
     pub const MUTEX: Kind = Kind(17);
+    /// `mp_sync::RLock`.
+    pub const RLOCK: Kind = Kind(18);
+    /// `mp_sync::Semaphore`.
+    pub const SEMAPHORE: Kind = Kind(19);
+    /// `mp_sync::BoundedSemaphore`.
+    pub const BOUNDED_SEMAPHORE: Kind = Kind(20);
+    /// `mp_sync::Event`.
+    pub const EVENT: Kind = Kind(21);
+    /// `mp_sync::Condition`.
+    pub const CONDITION: Kind = Kind(22);
+    /// `mp_sync::Barrier`.
+    pub const BARRIER: Kind = Kind(23);
+    /// `mp_sync::RwLock`.
+    pub const RW_LOCK: Kind = Kind(24);
+    /// `mp_sync::Once`.
+    pub const ONCE: Kind = Kind(25);
+    /// `mp_sync::OnceLock`.
+    pub const ONCE_LOCK: Kind = Kind(26);
     /// `mp_queue` queues.
     pub const QUEUE: Kind = Kind(32);
     /// `mp_shared::Value`.
@@ -122,6 +140,15 @@ impl Kind {
             Kind::CANCEL_TOKEN => "CancelToken".into(),
             Kind::LOCK => "Lock".into(),
             Kind::MUTEX => "Mutex".into(),
+            Kind::RLOCK => "RLock".into(),
+            Kind::SEMAPHORE => "Semaphore".into(),
+            Kind::BOUNDED_SEMAPHORE => "BoundedSemaphore".into(),
+            Kind::EVENT => "Event".into(),
+            Kind::CONDITION => "Condition".into(),
+            Kind::BARRIER => "Barrier".into(),
+            Kind::RW_LOCK => "RwLock".into(),
+            Kind::ONCE => "Once".into(),
+            Kind::ONCE_LOCK => "OnceLock".into(),
             Kind::QUEUE => "Queue".into(),
             Kind::VALUE => "Value".into(),
             Kind::ARRAY => "Array".into(),

@@ -41,7 +41,7 @@ impl<'a> Contender<'a> {
         if self.lock.look().owner() == Some(self.holder.thread()) {
             // Only we could end this wait.
             return Err(Error::InvalidArgument {
-                detail: format!("{}: this thread holds it already", self.kind()),
+                detail: format!("{}: this thread holds it already", self.lock.what()),
             });
         }
         self.wait_on_porch(deadline)?;
@@ -137,9 +137,5 @@ impl<'a> Contender<'a> {
         let seen =
             self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
         seen.or_else(|| self.lock.object().departed(mp_session::Role::First).map(|(who, _)| who))
-    }
-
-    fn kind(&self) -> String {
-        self.lock.object().kind().name()
     }
 }

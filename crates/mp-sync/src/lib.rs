@@ -86,24 +86,33 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod anchor;
 mod contended;
 mod embedded;
+mod event;
 mod guard;
 mod hunger;
 mod lock;
 mod mutex;
+mod once;
+mod owner_died;
 mod plain;
 mod raw;
+mod rlock;
 mod word;
 
-pub use guard::{LockError, MutexGuard, OwnerDied};
+pub use event::Event;
+pub use guard::MutexGuard;
 pub use lock::{Lock, LockGuard};
 pub use mp_macros::Shared;
 pub use mp_session;
 pub use mp_session::Shared;
 pub use mp_wire::{Error, Ident, Result};
 pub use mutex::Mutex;
+pub use once::{Once, OnceLock, OnceState};
+pub use owner_died::{LockError, OwnerDied, ValueGuard, ValueGuardMut};
 pub use plain::Plain;
+pub use rlock::{RLock, RLockGuard};
 
 /// For the macros, and for mp's crates that have locks in objects of their own.
 #[doc(hidden)]

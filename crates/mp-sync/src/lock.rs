@@ -193,11 +193,7 @@ impl Lock {
 
     #[inline]
     fn guard(&self, me: ThreadId, taken: Taken) -> LockGuard<'_> {
-        let died = match taken {
-            Taken::Clean => None,
-            Taken::Left(who) => Some(Box::new(who.unwrap_or_else(|| Ident::new(0, "unknown")))),
-        };
-        LockGuard { lock: self, me, died, stays_here: PhantomData }
+        LockGuard { lock: self, me, died: taken.news(), stays_here: PhantomData }
     }
 }
 

@@ -136,7 +136,7 @@ impl<T: Plain> Mutex<T> {
     /// # Blocking
     /// Until it is released, or its owner is dead.
     #[inline]
-    pub fn lock(&self) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
+    pub fn lock(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
         let me = self.raw.session().begin_owning()?;
         if self.raw.take_if_free(Word::owned_by(me)) {
             return Ok(MutexGuard::new(self));
@@ -154,7 +154,7 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     /// As [`Mutex::lock`]; `Ok(None)` when somebody holds it, this thread included.
     #[inline]
-    pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
+    pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>, LockError<MutexGuard<'_, T>>> {
         self.lock_within(Patience::None)
     }
 
@@ -162,7 +162,10 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     /// As [`Mutex::lock`]; `Ok(None)` when the time is up.
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
+    pub fn lock_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<Option<MutexGuard<'_, T>>, LockError<MutexGuard<'_, T>>> {
         self.lock_within(Patience::lasting(timeout))
     }
 
@@ -172,7 +175,10 @@ impl<T: Plain> Mutex<T> {
     }
 
     #[inline]
-    fn lock_within(&self, patience: Patience) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
+    fn lock_within(
+        &self,
+        patience: Patience,
+    ) -> Result<Option<MutexGuard<'_, T>>, LockError<MutexGuard<'_, T>>> {
         let me = self.raw.session().begin_owning()?;
         if self.raw.take_if_free(Word::owned_by(me)) {
             return Ok(Some(MutexGuard::new(self)));
@@ -186,7 +192,7 @@ impl<T: Plain> Mutex<T> {
         &self,
         me: ThreadId,
         patience: Patience,
-    ) -> Result<Option<MutexGuard<'_, T>>, LockError<'_, T>> {
+    ) -> Result<Option<MutexGuard<'_, T>>, LockError<MutexGuard<'_, T>>> {
         match self.raw.take(Word::owned_by(me), patience) {
             Ok(Some(Taken::Clean)) => Ok(Some(MutexGuard::new(self))),
             Ok(Some(Taken::Left(who))) => {

@@ -25,6 +25,9 @@ pub enum Patience {
 impl Patience {
     /// So long from now on; a time that no clock will show is for ever.
     pub fn lasting(time: Duration) -> Patience {
+        if time.is_zero() {
+            return Patience::None;
+        }
         Instant::now().checked_add(time).map_or(Patience::Endless, Patience::Until)
     }
 }
@@ -38,6 +41,17 @@ pub(crate) enum Taken {
     Left(Option<Ident>),
 }
 
+impl Taken {
+    /// Who died, for a guard to tell. One whose name is not known any more has pid 0.
+    #[inline]
+    pub(crate) fn news(self) -> Option<Box<Ident>> {
+        match self {
+            Taken::Clean => None,
+            Taken::Left(who) => Some(Box::new(who.unwrap_or_else(|| Ident::new(0, "unknown")))),
+        }
+    }
+}
+
 /// A lock in an object's words.
 ///
 /// | word | holds |
@@ -45,6 +59,7 @@ pub(crate) enum Taken {
 /// | 0 | the lock word ([`Word`]) |
 /// | 1 | pid of the owner that died last, while the word is inconsistent; written by who took over from it |
 /// | 2 | the thread that is hungry (`hunger.rs`) |
+/// | 3 | free for the type: an [`RLock`](crate::RLock)'s count |
 /// | waiters, first role | who waits for the lock |
 /// | waiters, second role | who waits on the porch |
 #[derive(Clone)]
@@ -93,6 +108,22 @@ impl RawLock {
         let words = object.words();
         let (word, waiters) = (NonNull::from(words.word(0)), NonNull::from(words.waiters(Role::First)));
         RawLock { session: object.session().clone(), word, waiters, object, guards_value }
+    }
+
+    /// What it is, for errors: `Lock`, or `Lock "tickets"`.
+    pub(crate) fn what(&self) -> String {
+        let kind = self.object.kind().name();
+        match self.object.label() {
+            Some(name) => format!("{kind} {name:?}"),
+            None => kind,
+        }
+    }
+
+    /// The error for a thread that gives back what it does not hold.
+    #[cold]
+    pub(crate) fn not_owner(&self) -> Error {
+        let holder = self.look().thread();
+        Error::NotOwner { what: self.what(), holder: self.session.ident_of(holder) }
     }
 
     #[inline]
@@ -191,11 +222,13 @@ impl RawLock {
         let mut seen = self.look();
         loop {
             if seen.is_free() {
-                return Err(Error::InvalidArgument { detail: "released a lock that nobody holds".into() });
+                return Err(Error::InvalidArgument {
+                    detail: format!("{}: released, and nobody holds it", self.what()),
+                });
             }
             if !seen.is_anonymous() {
                 return Err(Error::InvalidArgument {
-                    detail: "released a lock that is held by a guard".into(),
+                    detail: format!("{}: released, and a guard holds it", self.what()),
                 });
             }
             match self.word().compare_exchange(seen.0, seen.released().0, SeqCst, Acquire) {

@@ -61,6 +61,25 @@ pub enum Error {
         /// The ring, beginning with who is told.
         cycle: Vec<BlockedThread>,
     },
+    /// The object was broken and can no longer be used as it is: a barrier whose parties cannot all come, an initialisation
+    /// that panicked.
+    #[error("{what} is broken: {why}{}", by(.who))]
+    Broken {
+        /// The object.
+        what: String,
+        /// What happened to it.
+        why: String,
+        /// Who did, or whose death did, if that is known.
+        who: Option<Ident>,
+    },
+    /// Only its owner may do this, and the calling thread is not the owner.
+    #[error("{what} is not held by this thread{}", by(.holder))]
+    NotOwner {
+        /// The lock.
+        what: String,
+        /// The process of the owner, if there is one.
+        holder: Option<Ident>,
+    },
     /// A process ended without giving a result.
     #[error("{who} {} before it gave a result", .how.sentence())]
     Died {
@@ -250,6 +269,14 @@ fn ring(cycle: &[BlockedThread]) -> impl Display {
     })
 }
 
+/// The same in brackets.
+fn by(who: &Option<Ident>) -> impl Display {
+    fmt::from_fn(move |f| match who {
+        Some(who) => write!(f, " ({who})"),
+        None => Ok(()),
+    })
+}
+
 impl Error {
     /// An error of the operating system: `what` says what was tried.
     ///
@@ -301,7 +328,9 @@ impl Error {
     /// The process that the error is about, if it names one.
     pub fn who(&self) -> Option<&Ident> {
         match self {
-            Self::Disconnected { who, .. } | Self::OwnerDied { who, .. } => who.as_ref(),
+            Self::Disconnected { who, .. } | Self::OwnerDied { who, .. } | Self::Broken { who, .. } => {
+                who.as_ref()
+            }
             Self::Died { who, .. } | Self::Exited { who, .. } => Some(who),
             _ => None,
         }
@@ -315,9 +344,10 @@ impl Error {
             Self::Full | Self::Empty => ErrorKind::WouldBlock,
             Self::Frozen { .. } => ErrorKind::PermissionDenied,
             Self::InUse { .. } => ErrorKind::ResourceBusy,
-            Self::Closed { .. } | Self::Disconnected { .. } => ErrorKind::BrokenPipe,
+            Self::Closed { .. } | Self::Disconnected { .. } | Self::Broken { .. } => ErrorKind::BrokenPipe,
             Self::LimitReached { .. } => ErrorKind::OutOfMemory,
             Self::InvalidArgument { .. } => ErrorKind::InvalidInput,
+            Self::NotOwner { .. } => ErrorKind::PermissionDenied,
             Self::Decode { .. } | Self::Encode { .. } => ErrorKind::InvalidData,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Cancelled => ErrorKind::Interrupted,

@@ -29,6 +29,8 @@ fn all() -> Vec<Error> {
         Error::Disconnected { what: text(), who: None, how: None },
         Error::OwnerDied { what: text(), who: Some(bob()) },
         Error::Deadlock { cycle: ring() },
+        Error::Broken { what: text(), why: text(), who: Some(bob()) },
+        Error::NotOwner { what: text(), holder: Some(bob()) },
         Error::Died { who: bob(), how: Departure::Exited(3) },
         Error::Failed(Failure::capture(Error::Full)),
         Error::Panicked(PanicReport { message: text(), ..PanicReport::default() }),
