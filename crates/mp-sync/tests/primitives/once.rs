@@ -68,8 +68,10 @@ fn actor() {
     once.call_once(|state| {
         board.add(1);
         board.word(2).fetch_add(u64::from(state.died().is_some()), SeqCst);
-        while stays {
-            thread::park();
+        if stays {
+            loop {
+                thread::park();
+            }
         }
     })
     .unwrap();
