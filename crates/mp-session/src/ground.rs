@@ -5,6 +5,7 @@ use mp_wire::{Error, Result};
 
 use crate::header::Header;
 use crate::layout::Layout;
+use crate::observers::{Bucket, ObserverSlot};
 use crate::region::Region;
 use crate::slots::{Entry, MemberSlot, ThreadSlot};
 
@@ -48,6 +49,18 @@ impl Ground {
     }
 
     #[inline]
+    pub(crate) fn observer(&self, index: u32) -> &ObserverSlot {
+        debug_assert!(index < self.layout.observer_count);
+        self.region.at(self.layout.observer(index))
+    }
+
+    #[inline]
+    pub(crate) fn bucket(&self, index: u64) -> &Bucket {
+        debug_assert!(index < self.layout.bucket_count);
+        self.region.at(self.layout.bucket(index))
+    }
+
+    #[inline]
     pub(crate) fn entry(&self, index: u32) -> &Entry {
         debug_assert!(index < self.layout.entry_count);
         self.region.at(self.layout.entry(index))
@@ -85,6 +98,10 @@ impl Ground {
 
     pub(crate) fn threads_used(&self) -> u32 {
         self.header().threads_used.load(Acquire).min(self.layout.thread_count)
+    }
+
+    pub(crate) fn observers_used(&self) -> u32 {
+        self.header().observers_used.load(Acquire).min(self.layout.observer_count)
     }
 
     pub(crate) fn full(&self, limit: &str, detail: impl Into<String>) -> Error {

@@ -38,6 +38,10 @@ pub(crate) struct Header {
     pub(crate) orphan_chunks: AtomicU32,
     /// How often a run was looked for below the frontier: while this is 0, a run that its taker made itself was never written.
     pub(crate) run_searches: AtomicU32,
+    /// Counts the times that everybody was rung: who waits for many things looks at all of them then.
+    pub(crate) news: AtomicU64,
+    /// One more than the highest observer ever used.
+    pub(crate) observers_used: AtomicU32,
     /// Free runs by size class: hints, see [`crate::heap`].
     pub(crate) run_hints: [[AtomicU32; 8]; 64],
 }

@@ -7,6 +7,8 @@
 //! chunk owners u32[]             who claims entries from which 64 entries (a hint)
 //! span kinds   u32[]             what each 64 KiB span of the heap is (truth)
 //! span owners  u32[]             who allocates from it (a hint)
+//! observers    ObserverSlot[]    who waits for many things at once
+//! buckets      Bucket[]          which observer observes which wait word (a hash table)
 //! entries      Entry[]           the object table, type-stable, never holds user bytes
 //! tags         u32[1024]/span    which entry holds which block (truth)
 //! heap         spans of 64 KiB
@@ -34,6 +36,14 @@ pub(crate) const THREAD_SIZE: u64 = 256;
 /// Thread slots are named by 14 bits in a reference word, and by 16 in a wait word.
 pub(crate) const MAX_THREADS: u32 = 16_383;
 pub(crate) const MAX_MEMBERS: u32 = 4_096;
+pub(crate) const OBSERVER_SIZE: u64 = 64;
+/// Observers are named by 14 bits in a subscription.
+pub(crate) const MAX_OBSERVERS: u32 = 16_383;
+pub(crate) const BUCKET_SIZE: u64 = 64;
+/// At most so many buckets, of seven subscriptions each.
+const MAX_BUCKETS: u64 = 1 << 17;
+/// A bucket for so many bytes of region.
+const REGION_PER_BUCKET: u64 = 32 * 1024;
 
 const PAGE: u64 = 4096;
 
@@ -45,11 +55,16 @@ pub(crate) struct Layout {
     pub(crate) thread_count: u32,
     pub(crate) entry_count: u32,
     pub(crate) span_count: u32,
+    pub(crate) observer_count: u32,
+    /// A power of two.
+    pub(crate) bucket_count: u64,
     pub(crate) members: u64,
     pub(crate) threads: u64,
     pub(crate) chunk_owners: u64,
     pub(crate) span_kinds: u64,
     pub(crate) span_owners: u64,
+    pub(crate) observers: u64,
+    pub(crate) buckets: u64,
     pub(crate) entries: u64,
     pub(crate) tags: u64,
     pub(crate) heap: u64,
@@ -67,13 +82,17 @@ impl Layout {
         // One entry for each 4 KiB of region: sixteen million in 64 GiB.
         let entry_count = ((size / 4096).min(1 << 24) as u32).next_multiple_of(CHUNK);
         let span_bound = size / SPAN;
+        let observer_count = if small { 256 } else { MAX_OBSERVERS };
+        let bucket_count = (size / REGION_PER_BUCKET).clamp(256, MAX_BUCKETS).next_power_of_two();
 
         let members = PAGE;
         let threads = page(members + u64::from(member_count) * MEMBER_SIZE);
         let chunk_owners = page(threads + u64::from(thread_count) * THREAD_SIZE);
         let span_kinds = page(chunk_owners + u64::from(entry_count / CHUNK) * 4);
         let span_owners = page(span_kinds + span_bound * 4);
-        let entries = page(span_owners + span_bound * 4);
+        let observers = page(span_owners + span_bound * 4);
+        let buckets = page(observers + u64::from(observer_count) * OBSERVER_SIZE);
+        let entries = page(buckets + bucket_count * BUCKET_SIZE);
         let tags = page(entries + u64::from(entry_count) * ENTRY_SIZE);
         let heap = (tags + span_bound * TAGS_PER_SPAN * 4).next_multiple_of(SPAN);
         let span_count = ((size - heap) / SPAN) as u32;
@@ -83,11 +102,15 @@ impl Layout {
             thread_count,
             entry_count,
             span_count,
+            observer_count,
+            bucket_count,
             members,
             threads,
             chunk_owners,
             span_kinds,
             span_owners,
+            observers,
+            buckets,
             entries,
             tags,
             heap,
@@ -106,6 +129,14 @@ impl Layout {
 
     pub(crate) fn thread(&self, index: u32) -> u64 {
         self.threads + u64::from(index) * THREAD_SIZE
+    }
+
+    pub(crate) fn observer(&self, index: u32) -> u64 {
+        self.observers + u64::from(index) * OBSERVER_SIZE
+    }
+
+    pub(crate) fn bucket(&self, index: u64) -> u64 {
+        self.buckets + index * BUCKET_SIZE
     }
 
     pub(crate) fn entry(&self, index: u32) -> u64 {
@@ -140,6 +171,8 @@ mod tests {
             let l = Layout::new(1 << shift);
             assert!(l.member(l.member_count) <= l.threads);
             assert!(l.thread(l.thread_count) <= l.chunk_owners);
+            assert!(l.observer(l.observer_count) <= l.buckets && l.bucket(l.bucket_count) <= l.entries);
+            assert!(l.bucket_count.is_power_of_two());
             assert!(l.entry(l.entry_count) <= l.tags);
             assert!(l.tag(l.span_count, 0) <= l.heap);
             assert!(l.span(l.span_count) <= l.size);

@@ -28,6 +28,7 @@
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
+//! | `waitable`, `waitset`, `observers` | waiting for many things at once |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `shared` | what may lie in shared memory and be looked at through a reference |
@@ -61,6 +62,7 @@ mod ledger;
 mod member;
 mod message;
 mod object;
+mod observers;
 mod owned;
 mod owner;
 mod place;
@@ -83,6 +85,8 @@ mod table;
 mod thread;
 mod verify;
 mod wait;
+mod waitable;
+mod waitset;
 
 pub use cancel::{CancelToken, is_cancellable};
 pub use cell::{Cell, CellState, Status};
@@ -98,6 +102,8 @@ pub use session::{BUDGET_VAR, DEADLOCK_VAR, SESSION_VAR, SIZE_VAR, Session, Tick
 pub use shared::{Shared, layout_fingerprint};
 pub use stats::Stats;
 pub use table::Shape;
+pub use waitable::{Sources, Waitable};
+pub use waitset::{WaitSet, wait, wait_in};
 
 /// For the macros.
 #[doc(hidden)]

@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) entries: EntryMagazine,
     pub(crate) book: Book,
     pub(crate) children: Children,
+    /// Observers of this process that nobody uses at the moment.
+    pub(crate) observers: Mutex<Vec<u32>>,
     pub(crate) sweeping: Mutex<()>,
     pub(crate) liveness: Option<LivenessFile>,
     memory: Option<MemoryObject>,
@@ -182,6 +184,7 @@ impl Session {
             entries: EntryMagazine::default(),
             book,
             children: Children::default(),
+            observers: Mutex::new(Vec::new()),
             sweeping: Mutex::new(()),
             liveness,
             memory,
@@ -342,7 +345,8 @@ impl Session {
         self.me()?.wait(word, deadline, owner, Some(holder), ready)
     }
 
-    /// Wakes who waits longest at the word; costs one load when nobody does.
+    /// Wakes who waits longest at the word, and tells all who observe it ([`Waitable`](crate::Waitable)); costs one load when nobody does
+    /// either. `false`: there was nobody to wake (observers do not count, for they need not act on it).
     ///
     /// What the waiter waits for must have been done by a sequentially consistent read-modify-write, or be followed by
     /// `fence(SeqCst)`: a plain store could become visible after the look at the word, and a waiter that comes in
@@ -352,12 +356,25 @@ impl Session {
         crate::wait::has_waiters(word) && self.0.wake_one(word)
     }
 
-    /// Wakes all who wait at the word; the same holds as for [`Session::wake_one`].
+    /// Wakes all who wait at the word, and tells its observers; the same holds as for [`Session::wake_one`].
     #[inline]
     pub fn wake_all(&self, word: &AtomicU64) {
         if crate::wait::has_waiters(word) {
             self.0.wake_all(word);
         }
+    }
+
+    /// Whether anybody may wait at the word, observers ([`WaitSet`](crate::WaitSet)) included: whether a wake-up has somebody to go to.
+    #[inline]
+    pub fn has_waiters(&self, word: &AtomicU64) -> bool {
+        crate::wait::has_waiters(word)
+    }
+
+    /// Passes a wake-up on that was meant for one waiter and not needed: to the next one who waits at the word. Observers
+    /// were told of it already, so they are not told again.
+    #[inline]
+    pub fn pass_on(&self, word: &AtomicU64) -> bool {
+        crate::wait::has_sleepers(word) && self.0.pass_on(word)
     }
 
     /// This process's place in the session.

@@ -5,7 +5,7 @@
 //! steps again. Each step can be done any number of times:
 //!
 //! 1. every thread of the victim: its intent is settled, its stack of destructions worked off, a wake-up that it took
-//!    with it handed on; then whatever it was sweeping itself is taken over;
+//!    with it handed on; its observers are freed; then whatever it was sweeping itself is taken over;
 //! 2. the arguments that it did not take are released;
 //! 3. its ledger: every reference is released, its chunks freed;
 //! 4. its spans and chunks become anybody's;
@@ -147,6 +147,7 @@ impl Inner {
         for t in &threads {
             wait::settle(self, *t);
         }
+        self.free_observers_of(index);
         self.take_over_from(me, index);
         self.empty(me, &slot.arguments);
         for (record, owned) in ledger::records(ground, index) {

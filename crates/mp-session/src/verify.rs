@@ -7,12 +7,14 @@
 //! | file | what is compared |
 //! |---|---|
 //! | `verify` | members, threads, wait words and wait records |
+//! | `verify/observers` | who waits for many things, and the words that must know |
 //! | `verify/table` | counts of references and the words that own them |
 //! | `verify/heap` | tags of blocks and those who claim to have them; spans, frontiers, hints |
 //!
 //! Hints that are wrong in a way that heals are left alone; a hint that would keep something from being found for ever is not.
 
 mod heap;
+mod observers;
 mod table;
 
 use crate::cell::{Cell, Status};
@@ -35,6 +37,7 @@ pub(crate) fn verify(ground: &Ground) -> Findings {
     members(ground, &mut found);
     threads(ground, &mut found);
     waits(ground, &mut found);
+    observers::check(ground, &mut found);
     table::check(ground, &mut found);
     heap::check(ground, &mut found);
     found
@@ -183,6 +186,9 @@ fn waits(ground: &Ground, found: &mut Findings) {
         let key = slot.wait_key.load(Acquire);
         if key == 0 || key + 8 > ground.layout.size {
             found.push(format!("thread {t}: waits at {key:#x}, which is nowhere"));
+            continue;
+        }
+        if observers::waits_for_many(ground, t, key, found) {
             continue;
         }
         let word = ground.word(key).load(Acquire);

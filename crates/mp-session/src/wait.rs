@@ -5,12 +5,13 @@
 //! An object that can be waited for has a *wait word*, a little queue of thread slots:
 //!
 //! ```text
-//! more(1) | version(15) | third(16) | second(16) | first(16)      slot + 1 each, 0 = empty
+//! more(1) | observed(1) | version(14) | third(16) | second(16) | first(16)      slot + 1 each, 0 = empty
 //! ```
 //!
 //! Every change is one compare-and-swap, so a death leaves it whole. When all three places are taken, `more` says that
-//! further waiters are found by their wait records alone; the version counts their arrivals, so that nobody clears
-//! `more` past an arrival.
+//! further waiters are found by their wait records alone; `observed` says that somebody who waits for many things is to be told
+//! of each wake-up ([`crate::observers`]). The version counts arrivals of both kinds, so that nobody clears `more` or `observed` past
+//! an arrival.
 //!
 //! A thread's *wait record*: what it waits for, since which ticket, and `sequence(56) | status(8)`:
 //!
@@ -58,17 +59,40 @@ pub(crate) const ASLEEP: u32 = 2;
 const LANE: u64 = 0xFFFF;
 const LANES: u64 = (1 << 48) - 1;
 const VERSION: u64 = 1 << 48;
+const VERSIONS: u64 = ((1 << 14) - 1) << 48;
+/// Somebody who waits for many things observes the word.
+pub(crate) const OBSERVED: u64 = 1 << 62;
 pub(crate) const MORE: u64 = 1 << 63;
+
+/// The word with one arrival more.
+#[inline]
+pub(crate) fn after_arrival(word: u64) -> u64 {
+    word & !VERSIONS | word.wrapping_add(VERSION) & VERSIONS
+}
 
 /// Whether anybody may wait at the word: the version does not count.
 #[inline]
 pub(crate) fn has_waiters(word: &AtomicU64) -> bool {
+    word.load(SeqCst) & (LANES | MORE | OBSERVED) != 0
+}
+
+/// The same without those who only observe.
+#[inline]
+pub(crate) fn has_sleepers(word: &AtomicU64) -> bool {
     word.load(SeqCst) & (LANES | MORE) != 0
 }
 
 impl Inner {
-    /// Wakes the waiter that waits longest. `false` if nobody waits.
+    /// Tells the observers, and wakes the waiter that waits longest. `false` if nobody but observers waits.
     pub(crate) fn wake_one(&self, word: &AtomicU64) -> bool {
+        if word.load(SeqCst) & OBSERVED != 0 {
+            self.notify(word);
+        }
+        self.pass_on(word)
+    }
+
+    /// Wakes the waiter that waits longest, with a wake-up that observers were told of already.
+    pub(crate) fn pass_on(&self, word: &AtomicU64) -> bool {
         let ground = &self.ground;
         let mut seen = word.load(SeqCst);
         if seen & (LANES | MORE) == 0 {
@@ -103,9 +127,12 @@ impl Inner {
 
     /// Wakes everybody who waits now.
     pub(crate) fn wake_all(&self, word: &AtomicU64) {
+        if word.load(SeqCst) & OBSERVED != 0 {
+            self.notify(word);
+        }
         // Each round takes one waiter off; those who come back meanwhile must not keep us here for ever.
         let mut bound = self.ground.layout.thread_count;
-        while bound > 0 && self.wake_one(word) {
+        while bound > 0 && self.pass_on(word) {
             bound -= 1;
         }
     }
@@ -156,6 +183,7 @@ impl Inner {
     pub(crate) fn ring_everybody(&self) {
         // What there is to see was written before; who begins to wait now sees it, or is seen here.
         fence(SeqCst);
+        self.ground.header().news.fetch_add(1, SeqCst);
         for t in 0..self.ground.threads_used() {
             if self.ground.thread(t).wait.load(SeqCst) & 0xFF != IDLE {
                 self.ring(t);
@@ -221,7 +249,9 @@ impl Me<'_> {
             let outcome = self.sleep_until_woken(word, deadline, owner, &mut ready);
             match outcome {
                 Ok(Sleep::Woken) => {
-                    if let Some(r) = ready().inspect_err(|_| self.pass_on(word))? {
+                    if let Some(r) = ready().inspect_err(|_| {
+                        self.inner.pass_on(word);
+                    })? {
                         return Ok(Some(r));
                     }
                 }
@@ -241,10 +271,6 @@ impl Me<'_> {
         }
     }
 
-    fn pass_on(&self, word: &AtomicU64) {
-        self.inner.wake_one(word);
-    }
-
     fn enter(&self, word: &AtomicU64) {
         let ground = &self.inner.ground;
         let slot = self.slot();
@@ -259,7 +285,7 @@ impl Me<'_> {
             let new = if seen & MORE == 0 && used < 3 {
                 seen | me << (16 * used)
             } else {
-                (seen & !MORE).wrapping_add(VERSION) & !MORE | MORE
+                after_arrival(seen) | MORE
             };
             match word.compare_exchange_weak(seen, new, SeqCst, SeqCst) {
                 Ok(_) => return,
@@ -278,7 +304,7 @@ impl Me<'_> {
             self.remove(word);
         } else if slot.wait.load(SeqCst) & 0xFF == WOKEN {
             slot.wait.store(seen & !0xFF | IDLE, SeqCst);
-            self.pass_on(word);
+            self.inner.pass_on(word);
         }
     }
 
@@ -293,6 +319,30 @@ impl Me<'_> {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Sleeps until the bell rings, the deadline comes, or there is another reason to look around. Afterwards the bell is quiet.
+    pub(crate) fn doze(&self, deadline: Option<Instant>, owner: &Owner<'_>) {
+        let bell = &self.slot().bell;
+        if bell.compare_exchange(QUIET, ASLEEP, AcqRel, Acquire).is_ok() {
+            self.park(deadline, owner());
+        }
+        // The bell is quiet before the caller looks: a waker that comes now finds us awake and rings for the next time. By a
+        // swap: a plain store could take effect after the look, and wipe out the ring of a waker in between.
+        bell.swap(QUIET, SeqCst);
+    }
+
+    /// Waits for many things at once: as long as `idle` says so, nobody rings everybody, and the deadline has not come. `key` says
+    /// what for, to those who look at the slot. A ring finds us as soon as `idle` was called.
+    pub(crate) fn wait_as_observer(&self, key: u64, deadline: Option<Instant>, idle: impl Fn() -> bool) {
+        let slot = self.slot();
+        slot.wait_key.store(key, Relaxed);
+        let sequence = (slot.wait.load(Relaxed) >> 8).wrapping_add(1) << 8;
+        slot.wait.store(sequence | WAITING, SeqCst);
+        while idle() && deadline.is_none_or(|d| Instant::now() < d) {
+            self.doze(deadline, &|| ThreadId::NONE);
+        }
+        slot.wait.store(sequence | IDLE, SeqCst);
     }
 
     fn sleep_until_woken<R>(
@@ -312,12 +362,7 @@ impl Me<'_> {
                 return Ok(Sleep::TimedOut);
             }
             self.check_for_deadlock()?;
-            if slot.bell.compare_exchange(QUIET, ASLEEP, AcqRel, Acquire).is_ok() {
-                self.park(deadline, owner());
-            }
-            // The bell is quiet before we look: a waker that comes now finds us awake and rings for the next time. By a
-            // swap: a plain store could take effect after the look, and wipe out the ring of a waker in between.
-            slot.bell.swap(QUIET, SeqCst);
+            self.doze(deadline, owner);
             let seen = slot.wait.load(SeqCst);
             if seen & 0xFF == WOKEN {
                 slot.wait.store(seen & !0xFF | IDLE, SeqCst);
