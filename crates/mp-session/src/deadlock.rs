@@ -178,6 +178,7 @@ pub(crate) fn describe_word(ground: &Ground, word: u64) -> String {
     let index = word.checked_sub(layout.entries).map(|at| at / ENTRY_SIZE);
     match index {
         Some(index) if index < u64::from(layout.entry_count) => describe_entry(ground, index as u32),
+        _ if (layout.observers..layout.buckets).contains(&word) => "the first of many things".into(),
         _ => format!("the object at {word:#x}"),
     }
 }
