@@ -8,6 +8,7 @@ mod cross;
 mod examples;
 mod leftovers;
 mod lint;
+mod model;
 mod package;
 mod scratch;
 mod tests;
@@ -51,6 +52,7 @@ const STEPS: &[Step] = &[
     step("clippy", "the lints, as errors", lint::clippy),
     step("tests", "the tests, each program under a time limit", tests::debug),
     step("doctests", "the examples in the documentation", tests::doctests),
+    step("model", "the model checks, shortly", model::short),
     step("docs", "the documentation, warnings as errors", lint::docs),
     step("deny", "dependencies: bans, licences, sources", lint::deny),
     step("package", "what would be published", package::run),
@@ -58,6 +60,7 @@ const STEPS: &[Step] = &[
     step("scratch", "a program outside the workspace for each crate alone", scratch::run),
     step("cross", "other targets: lints, and tests for Windows under wine", cross::run),
     full_step("arm64", "the tests for arm64 Linux, under qemu", cross::arm64),
+    full_step("long-model", "the model checks, for long", model::long),
     full_step("release", "the tests, optimised", tests::release),
     full_step("torture", "processes killed at random", tests::torture),
     full_step("bench", "the benchmarks", tests::bench),

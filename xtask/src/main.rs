@@ -7,6 +7,7 @@
 //! | `ci` | `ci.rs`, `ci/` | every check of the project, in order, with a summary |
 //! | `cross` | `cross.rs` | the targets that are not the host: prepare, lint, test |
 //! | `tidy` | `tidy.rs`, `tidy/` | the house rules that no compiler knows |
+//! | `model` | `model.rs` | the crates' own code under schedules and deaths of our choice |
 //! | `bench`, `torture` | `runners.rs` | start the benchmarks, the torture run |
 //! | `limit` | `limit.rs` | internal: run a program under a time limit |
 //!
@@ -19,6 +20,7 @@ mod cross;
 mod job;
 mod json;
 mod limit;
+mod model;
 mod processes;
 mod project;
 mod report;
@@ -40,6 +42,8 @@ cargo xtask COMMAND
   cross check [TARGET]  clippy for the other targets
   cross test [TARGET]   the tests for the other targets, run by wine or qemu
   tidy                  the rules of the house that no compiler checks
+  model [--iterations N] [--seed N] [NAME]...
+                        model checks: interleavings and deaths that a scheduler chooses
   bench [NAME] [-- ARG...]
   torture [--seconds N] [--seed N]
 ";
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::main(&rest),
         Some("cross") => cross::main(&rest),
         Some("tidy") => tidy::main(),
+        Some("model") => model::main(&rest),
         Some("bench") => runners::bench(&rest),
         Some("torture") => runners::torture(&rest),
         Some("help" | "--help" | "-h" | "") => {

@@ -72,7 +72,8 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// The smallest region that holds a useful session (tests use it on the heap).
-    pub(crate) const MIN_SIZE: u64 = 8 << 20;
+    /// A model makes a new one for each of its many games, so there it is smaller.
+    pub(crate) const MIN_SIZE: u64 = if cfg!(mp_model) { 2 << 20 } else { 8 << 20 };
 
     /// The geometry of a region of `size` bytes.
     pub(crate) fn new(size: u64) -> Layout {

@@ -10,20 +10,64 @@ pub use std::sync::atomic::Ordering;
 /// The atomics that users put into data of theirs, which no check replaces.
 pub use std::sync::atomic as user;
 
-#[cfg(not(mp_model))]
-pub use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
-
 #[cfg(mp_model)]
 pub mod model;
 #[cfg(mp_model)]
-pub use model::{AtomicU32, AtomicU64, AtomicUsize, fence};
-
-/// The word as the system's calls want it.
+pub use model::{AtomicU32, AtomicU64, AtomicUsize, fence, has_passed};
 #[cfg(not(mp_model))]
-#[inline]
-pub(crate) fn raw(word: &AtomicU32) -> &std::sync::atomic::AtomicU32 {
-    word
-}
+pub use real::{AtomicU32, AtomicU64, AtomicUsize, fence, has_passed};
 
 #[cfg(mp_model)]
-pub(crate) use model::raw;
+pub(crate) use model::{is_dead, is_modelled, park, raw, ring, unlinked_beacon};
+#[cfg(not(mp_model))]
+pub(crate) use real::{is_dead, is_modelled, park, raw, ring, unlinked_beacon};
+
+#[cfg(not(mp_model))]
+mod real {
+    use std::time::{Duration, Instant};
+
+    use mp_sys::{Bell, Watch, Woken};
+    pub use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
+
+    /// Whether the deadline has come.
+    #[inline]
+    pub fn has_passed(deadline: Instant) -> bool {
+        Instant::now() >= deadline
+    }
+
+    /// The word as the system's calls want it.
+    #[inline]
+    pub(crate) fn raw(word: &AtomicU32) -> &AtomicU32 {
+        word
+    }
+
+    /// Sleeps until the bell is rung, a watch fires, the slice is over or the deadline has come.
+    pub(crate) fn park(
+        bell: Bell<'_>,
+        expected: u32,
+        watches: &[Watch<'_>],
+        slice: Option<Duration>,
+        deadline: Option<Instant>,
+    ) -> Woken {
+        let until = slice.map(|s| Instant::now() + s).into_iter().chain(deadline).min();
+        mp_sys::park(bell, expected, watches, until)
+    }
+
+    /// Wakes who sleeps on the bell.
+    pub(crate) use mp_sys::ring;
+
+    /// What the beacon of a thread says that the kernel does not know of: in a region on the heap there are none.
+    pub(crate) const fn unlinked_beacon(_index: u32) -> u32 {
+        0
+    }
+
+    /// Whether the running thread plays one that was killed: what is left of its stack must not be seen by anybody.
+    pub(crate) const fn is_dead() -> bool {
+        false
+    }
+
+    /// Whether a model is being checked, in which there is no time and nobody runs beside us.
+    pub(crate) const fn is_modelled() -> bool {
+        false
+    }
+}

@@ -25,6 +25,9 @@ unsafe impl Shared for AtomicU32 {}
 // SAFETY: as above.
 unsafe impl Shared for AtomicU64 {}
 
+/// How a region on the heap is aligned: as a mapping is, at least.
+const ALIGN: usize = 4096;
+
 /// Invariant: `base` points at `len` readable and writable bytes, aligned to 64, for as long as the region lives.
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -44,7 +47,7 @@ enum Memory {
 /// A block of this process's heap, freed with its last region.
 #[derive(Debug)]
 struct HeapBlock {
-    base: NonNull<u8>,
+    start: NonNull<u8>,
     layout: AllocLayout,
 }
 
@@ -56,7 +59,7 @@ unsafe impl Sync for HeapBlock {}
 impl Drop for HeapBlock {
     fn drop(&mut self) {
         // SAFETY: allocated in `Region::heap` with this layout and not freed since.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) }
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 
@@ -76,12 +79,15 @@ impl Region {
     pub(crate) fn heap(len: u64) -> Result<Region> {
         let out =
             || Error::LimitReached { limit: "memory".into(), detail: format!("no {len} bytes for a region") };
-        let layout = AllocLayout::from_size_align(usize::try_from(len).map_err(|_| out())?, 4096)
-            .map_err(|_| out())?;
-        // SAFETY: the layout has a size above zero (callers ask for at least `Layout::MIN_SIZE`).
-        let base = unsafe { alloc_zeroed(layout) };
-        let base = NonNull::new(base).ok_or_else(out)?;
-        Ok(Region { base, len, memory: Memory::Heap(Arc::new(HeapBlock { base, layout })) })
+        // Asking for a large alignment would mean writing all the zeros: the allocator has zeroed memory only for small ones.
+        let room = usize::try_from(len).ok().and_then(|len| len.checked_add(ALIGN)).ok_or_else(out)?;
+        let layout = AllocLayout::from_size_align(room, 16).map_err(|_| out())?;
+        // SAFETY: the layout has a size above zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).ok_or_else(out)?;
+        // SAFETY: less than `ALIGN` bytes further, so `len` bytes of the block are left.
+        let base = unsafe { start.add(start.align_offset(ALIGN)) };
+        Ok(Region { base, len, memory: Memory::Heap(Arc::new(HeapBlock { start, layout })) })
     }
 
     /// A region over memory that somebody else keeps, and that counts as this process's own.

@@ -426,7 +426,7 @@ impl Inner {
     /// False in a child that somebody else's `fork` made.
     #[inline]
     pub(crate) fn is_ours(&self) -> bool {
-        self.fork_guard.as_ref().is_none_or(ForkGuard::is_original)
+        !crate::primitive::is_dead() && self.fork_guard.as_ref().is_none_or(ForkGuard::is_original)
     }
 
     /// A watch on the process in that place. `NotFound`: there is none yet, or none any more.

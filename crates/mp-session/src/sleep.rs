@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::ground::Ground;
 use crate::ids::ThreadId;
-use crate::primitive::{AtomicU32, Ordering::*, raw};
+use crate::primitive::{self, AtomicU32, Ordering::*, raw};
 use crate::thread::Me;
 use crate::wait::ASLEEP;
 
@@ -51,7 +51,6 @@ impl Me<'_> {
             (false, true) if watched.threads.is_empty() && watched.processes.is_empty() => None,
             (false, true) => Some(BACKSTOP),
         };
-        let until = slice.map(|s| Instant::now() + s).into_iter().chain(deadline).min();
         let watches: Vec<mp_sys::Watch<'_>> = watched
             .threads
             .iter()
@@ -66,14 +65,13 @@ impl Me<'_> {
                 process: Some(p),
             }))
             .collect();
-        match mp_sys::park(self.inner.bell(self.index), ASLEEP, &watches, until) {
+        match primitive::park(self.inner.bell(self.index), ASLEEP, &watches, slice, deadline) {
             mp_sys::Woken::Rung => {}
             mp_sys::Woken::Watched(_) => {
                 // *ended-not-swept*: a beacon is looked at before each sleep, but a process that has ended wakes every
                 // sleep at once until whoever sweeps it is done.
                 if !self.inner.notice_deaths(self) && mp_sys::ProcessWatch::WAKES {
-                    let soon = Some(Instant::now() + SUSPICION).into_iter().chain(deadline).min();
-                    mp_sys::park(self.inner.bell(self.index), ASLEEP, &[], soon);
+                    primitive::park(self.inner.bell(self.index), ASLEEP, &[], Some(SUSPICION), deadline);
                 }
             }
             // A slice that ended, unless the caller's deadline did, in which case it costs one look.

@@ -34,7 +34,7 @@ pub(crate) struct Spin {
 impl Spin {
     pub(crate) fn begin() -> Spin {
         let (trust, waits) = TRUST.get();
-        let spins = !alone() && (trust > 0 || waits + 1 >= PROBE);
+        let spins = !alone() && !crate::primitive::is_modelled() && (trust > 0 || waits + 1 >= PROBE);
         TRUST.set((trust, if spins { 0 } else { waits + 1 }));
         let length = LONGEST * trust.max(2) / FULL;
         Spin { until: spins.then(|| Instant::now() + length), rounds: 0 }

@@ -7,7 +7,7 @@
 //! `state` is `FREE -> USED(member) -> FREE`, the generation rising by one each time the slot is freed: by the thread
 //! itself, or by the sweeper of its process. A lock or cell that names `(slot, old generation)` names somebody gone.
 
-use crate::primitive::{Ordering::*, fence};
+use crate::primitive::{Ordering::*, fence, unlinked_beacon};
 use std::cell::{Cell as StdCell, RefCell};
 use std::sync::Arc;
 
@@ -138,9 +138,9 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
         // and the registration unlinks on this very thread.
         let linked = ground.region.is_shared() && unsafe { mp_sys::beacon_link(&slot.beacon) };
         if !linked {
-            slot.beacon.word.store(0, Release);
+            slot.beacon.word.store(unlinked_beacon(index), Release);
         }
-        if linked {
+        if linked || unlinked_beacon(index) != 0 {
             // The first thread with a beacon speaks for the process.
             let beacon = &ground.member(member.index).beacon;
             let _ = beacon.compare_exchange(0, index + 1, AcqRel, Relaxed);

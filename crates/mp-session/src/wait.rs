@@ -36,7 +36,7 @@
 //! entering, and both sides use sequentially consistent operations, so one of the two sees the other.
 //! *woken-but-served*: the waiter found what it wanted after a waker had already chosen it: it passes the wake-up on.
 
-use crate::primitive::{AtomicU64, Ordering::*, fence, raw};
+use crate::primitive::{self, AtomicU64, Ordering::*, fence, raw};
 use std::time::Instant;
 
 use mp_wire::Result;
@@ -175,7 +175,7 @@ impl Inner {
 
     pub(crate) fn ring(&self, t: u32) {
         if self.ground.thread(t).bell.swap(RUNG, AcqRel) == ASLEEP {
-            mp_sys::ring(self.bell(t));
+            primitive::ring(self.bell(t));
         }
     }
 
@@ -358,7 +358,7 @@ impl Me<'_> {
                 return Ok(Sleep::Ready(r));
             }
             cancel::check()?; // *cancel-before-sleep*
-            if deadline.is_some_and(|d| Instant::now() >= d) {
+            if deadline.is_some_and(primitive::has_passed) {
                 return Ok(Sleep::TimedOut);
             }
             self.check_for_deadlock()?;

@@ -20,7 +20,7 @@
 //! A *stopped* t holds up newcomers only: who has been on the porch for `PORCH` and finds the lock free takes the flag
 //! down; t will raise it again when it goes on and still has to wait.
 
-use mp_session::primitive::Ordering::*;
+use mp_session::primitive::{Ordering::*, has_passed};
 use std::time::{Duration, Instant};
 
 use mp_session::ThreadId;
@@ -51,7 +51,7 @@ impl Contender<'_> {
                 None => session.wait_for_holder(porch, Some(until), lock.word(), &starving, open),
                 Some(d) => session.wait(porch, Some(d.min(until)), &starving, open),
             }?;
-            if deadline.is_some_and(|d| Instant::now() >= d) {
+            if deadline.is_some_and(has_passed) {
                 return Ok(()); // one attempt is still due
             }
             let seen = lock.look();

@@ -2,12 +2,34 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{self, Ordering};
+use std::time::{Duration, Instant};
+
+use mp_sys::{Bell, Watch, Woken};
 
 /// Who decides, while a model is being checked, which of its threads runs. They all run on one thread of the system, so the
 /// running one gives way only in these calls.
 pub trait Scheduler: Sync {
     /// The running thread is about to look at memory that others change, or to change it.
     fn step(&self);
+
+    /// As [`mp_sys::park`]; `slice` is the time after which a sleeper looks around by itself, `timed` whether it has a deadline.
+    fn park(
+        &self,
+        bell: Bell<'_>,
+        expected: u32,
+        watches: &[Watch<'_>],
+        slice: Option<Duration>,
+        timed: bool,
+    ) -> Woken;
+
+    /// As [`mp_sys::ring`].
+    fn ring(&self, bell: Bell<'_>);
+
+    /// Whether deadlines have come.
+    fn is_late(&self) -> bool;
+
+    /// Whether the running thread plays one that was killed, and its stack is being unwound: nothing of that happened.
+    fn is_dead(&self) -> bool;
 }
 
 thread_local! {
@@ -20,7 +42,7 @@ pub fn schedule_by(scheduler: Option<&'static dyn Scheduler>) {
 }
 
 /// Who decides here, if anybody.
-pub(crate) fn scheduler() -> Option<&'static dyn Scheduler> {
+fn scheduler() -> Option<&'static dyn Scheduler> {
     // A thread of the system that is ending has no model.
     SCHEDULER.try_with(Cell::get).ok().flatten()
 }
@@ -41,6 +63,47 @@ pub fn fence(order: Ordering) {
 /// The word as the system's calls want it.
 pub(crate) fn raw(word: &AtomicU32) -> &atomic::AtomicU32 {
     &word.0
+}
+
+/// Whether the deadline has come: when the scheduler says so.
+pub fn has_passed(deadline: Instant) -> bool {
+    scheduler().map_or_else(|| Instant::now() >= deadline, Scheduler::is_late)
+}
+
+pub(crate) fn park(
+    bell: Bell<'_>,
+    expected: u32,
+    watches: &[Watch<'_>],
+    slice: Option<Duration>,
+    deadline: Option<Instant>,
+) -> Woken {
+    match scheduler() {
+        Some(scheduler) => scheduler.park(bell, expected, watches, slice, deadline.is_some()),
+        None => {
+            let until = slice.map(|s| Instant::now() + s).into_iter().chain(deadline).min();
+            mp_sys::park(bell, expected, watches, until)
+        }
+    }
+}
+
+pub(crate) fn ring(bell: Bell<'_>) {
+    match scheduler() {
+        Some(scheduler) => scheduler.ring(bell),
+        None => mp_sys::ring(bell),
+    }
+}
+
+/// In a model every thread has a beacon, and the scheduler is the kernel that marks it.
+pub(crate) fn unlinked_beacon(index: u32) -> u32 {
+    if is_modelled() { index + 1 } else { 0 }
+}
+
+pub(crate) fn is_dead() -> bool {
+    scheduler().is_some_and(Scheduler::is_dead)
+}
+
+pub(crate) fn is_modelled() -> bool {
+    scheduler().is_some()
 }
 
 macro_rules! wrapper {
