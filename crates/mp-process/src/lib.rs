@@ -40,6 +40,7 @@
 //! | `launch`, `fork_server`, `start` | start methods |
 //! | `child`, `current` | the child's side |
 //! | `process`, `registry` | the parent's side |
+//! | `waiting` | waiting for ends together with other things |
 //! | `panics`, `testing` | what a panic said; use under `cargo test` |
 
 mod builder;
@@ -56,6 +57,7 @@ mod start;
 mod streams;
 mod target;
 mod testing;
+mod waiting;
 
 pub use builder::Builder;
 pub use child::init;

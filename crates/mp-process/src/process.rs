@@ -307,6 +307,10 @@ impl<T> Process<T> {
         Process { shared: self.shared.clone(), value: PhantomData }
     }
 
+    pub(crate) fn place(&self) -> &Place {
+        &self.shared.place
+    }
+
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Process<T> {
         Process { shared, value: PhantomData }
     }

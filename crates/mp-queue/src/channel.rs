@@ -10,7 +10,7 @@
 //!
 //! A wake-up is for one sleeper, and may reach one who cannot use it: its message is still being written, while a
 //! later one is there. So *who has been served looks behind it*: is there more, and does another of its kind sleep, it
-//! passes a wake-up on. Deaths and vanished roles wake everybody, which the session sees to.
+//! passes a wake-up on. (Who waits for many things at once was told of each, and not told again.) Deaths and vanished roles wake everybody, which the session sees to.
 //!
 //! # Who is left
 //!
@@ -175,8 +175,8 @@ impl Channel {
             }
         }
         let senders = words.waiters(Role::First);
-        if senders.load(Relaxed) != 0 && self.has_room() {
-            self.session().wake_one(senders);
+        if self.session().has_sleepers(senders) && self.has_room() {
+            self.session().pass_on(senders);
         }
     }
 
@@ -194,8 +194,8 @@ impl Channel {
             }
         }
         let receivers = words.waiters(Role::Second);
-        if receivers.load(Relaxed) != 0 && self.has_any() {
-            self.session().wake_one(receivers);
+        if self.session().has_sleepers(receivers) && self.has_any() {
+            self.session().pass_on(receivers);
         }
     }
 
@@ -273,6 +273,23 @@ impl Channel {
                         self.rings.head_is_at(at);
                     }
                 }
+            }
+        }
+    }
+
+    /// Whether a take would not wait, now: what it would do, without doing it.
+    pub(crate) fn would_take(&self) -> bool {
+        let senders = self.object.holders(Role::First);
+        let Ok((mut at, mut ring)) = self.rings.head() else { return true };
+        loop {
+            match ring.first() {
+                Found::Parcel => return true,
+                Found::Empty => return senders == 0,
+                Found::Busy => return false,
+                Found::Moved { .. } => match self.rings.after(at) {
+                    Ok(Some(next)) => (at, ring) = next,
+                    Ok(None) | Err(_) => return true,
+                },
             }
         }
     }

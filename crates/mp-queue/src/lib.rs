@@ -39,6 +39,7 @@
 //! |---|---|
 //! | `queue`, `sender`, `receiver`, `put_error`, `common` | the handles: values and types |
 //! | `channel` | waiting, waking, and who is left |
+//! | `waiting` | waiting for queues together with other things |
 //! | `rings` | growing and closing: what follows a ring |
 //! | `ring` | which cell is next, and what a death leaves in it |
 //! | `position` | counting without division |
@@ -66,6 +67,7 @@ mod receiver;
 mod ring;
 mod rings;
 mod sender;
+mod waiting;
 
 pub use mp_wire::{Error, Message, Result};
 pub use put_error::PutError;

@@ -41,7 +41,7 @@ use crate::{PutError, Receiver, Sender};
 #[serde(bound = "T: 'static", from = "Roles<T>")]
 pub struct Queue<T> {
     sender: Sender<T>,
-    receiver: Receiver<T>,
+    pub(crate) receiver: Receiver<T>,
 }
 
 /// A queue as it arrives.

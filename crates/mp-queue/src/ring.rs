@@ -312,6 +312,22 @@ impl Ring {
         }
     }
 
+    /// What [`Ring::take`] would find.
+    pub(crate) fn first(&self) -> Found {
+        let mut at = Position::from_bits(self.head().load(Acquire));
+        loop {
+            let seen = self.cell(at).state();
+            at = match (at.look(seen.lap), seen.status) {
+                (Lap::Here, Status::Full) => return Found::Parcel,
+                (Lap::Past(laps), _) => self.after(at, laps),
+                (Lap::Here, Status::Taken | Status::Dead) => at.next(self.count),
+                (Lap::Here, Status::Claimed) => return Found::Busy,
+                (Lap::Here, Status::Moved) => return Found::Moved { done: false },
+                (Lap::Here, Status::Free) | (Lap::Before, _) => return Found::Empty,
+            };
+        }
+    }
+
     /// The next position to look at after one whose cell is `laps` ahead.
     fn after(&self, at: Position, laps: u64) -> Position {
         if laps <= 2 {

@@ -201,6 +201,11 @@ impl Place {
         self.state().is_none_or(|s| s.status == crate::member::GONE)
     }
 
+    /// The wait word at which the child says that it has left its result. Its end needs no wake-up ([`crate::Waitable`]).
+    pub fn waiters(&self) -> &AtomicU64 {
+        &self.slot().waiters
+    }
+
     /// Whether the child has entered the session.
     pub fn has_arrived(&self) -> bool {
         self.state().is_none_or(|s| s.status != RESERVED)

@@ -370,6 +370,12 @@ impl Session {
         crate::wait::has_waiters(word)
     }
 
+    /// Whether anybody sleeps at the word who would take a wake-up: observers left out.
+    #[inline]
+    pub fn has_sleepers(&self, word: &AtomicU64) -> bool {
+        crate::wait::has_sleepers(word)
+    }
+
     /// Passes a wake-up on that was meant for one waiter and not needed: to the next one who waits at the word. Observers
     /// were told of it already, so they are not told again.
     #[inline]

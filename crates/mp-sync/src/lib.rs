@@ -99,6 +99,7 @@ mod owner_died;
 mod plain;
 mod raw;
 mod rlock;
+mod waiting;
 mod word;
 
 pub use event::Event;

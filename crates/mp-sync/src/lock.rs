@@ -45,7 +45,7 @@ use crate::word::Word;
 /// ```
 #[derive(Clone)]
 pub struct Lock {
-    raw: RawLock,
+    pub(crate) raw: RawLock,
 }
 
 const PLAN: Blueprint = Blueprint { kind: Kind::LOCK, fingerprint: 0, shape: Shape::Plain, size: 0 };

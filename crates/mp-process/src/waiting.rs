@@ -1,0 +1,29 @@
+//! Waiting for the ends of processes together with other things ([`mp_session::wait()`], [`WaitSet`](mp_session::WaitSet)).
+
+use mp_session::{Sources, Waitable};
+
+use crate::Process;
+
+/// Ready when its end is certain (Python's `sentinel`). [`Process::join`] then takes no longer than the system needs to finish with it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use mp_process::Process;
+/// use mp_session::wait;
+///
+/// mp_process::init();
+/// let children = [Process::spawn(|| (), ())?, Process::spawn(|| (), ())?];
+/// let first = wait(&[&children[0], &children[1]], None)?[0];
+/// children[first].join()?;
+/// # Ok::<(), mp_process::Error>(())
+/// ```
+impl<T> Waitable for Process<T> {
+    fn sources<'a>(&'a self, to: &mut Sources<'a>) {
+        to.word(self.place().waiters());
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_certainly_dead() || !self.is_alive()
+    }
+}
