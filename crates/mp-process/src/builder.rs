@@ -244,10 +244,10 @@ impl Builder {
             launch::launch(&place, order)
         });
         match started {
-            Ok((process, daemon)) => {
-                let process = Arc::new(process);
-                place.started(process.clone());
-                Ok(Process::new(place, process, name, daemon, method, pipes))
+            Ok(launched) => {
+                let process = Arc::new(launched.process);
+                place.started_at(process.clone(), launched.start_time);
+                Ok(Process::new(place, process, name, launched.daemon, method, pipes))
             }
             Err(e) => {
                 place.give_up()?;

@@ -5,25 +5,38 @@
 //! server clones itself in such a way that the child is *our* child (`CLONE_PARENT`): we reap it, signal it and learn
 //! its end, and the server's death takes nothing with it. The rest of what the child is to be lies in its place.
 //!
-//! The answer to a request is sent twice, by the server and by the child before it does anything else; the first counts,
-//! the other is skipped when the next answer is read. The child closes the channel only after it has answered. So the
-//! end of the channel says more than that the server is gone: there is no child either that we do not know of, and
-//! the same place can be asked for again.
+//! A request, an answer, one at a time:
+//!
+//! ```text
+//! request   member(64) | own streams(8)
+//! answer    pid(32) | error code(32) | member(64) | start time(64)
+//! ```
+//!
+//! The kernel itself writes the child's pid into a word of the child's place ([`mp_sys::fork_sibling`]), before the child runs
+//! its first instruction. So there is no child that we do not know of: once a server is dead and reaped, the word says
+//! whether it had forked.
+//!
+//! A server that does not answer within [`ANSWER_WITHIN`] (somebody stopped it) is killed, and then is as one that died.
 //!
 //! | death | who notices | what follows |
 //! |---|---|---|
 //! | the server, idle | the next start (the channel is closed) | a new server, the request is sent again |
-//! | the server, before it forked | the same | the place was not taken: the same |
-//! | the server, after it forked, before it answered | nobody yet | the child answers; the next start makes a new server |
-//! | the child, before it answered | us, reaping it | the server answers |
-//! | both, before either answered | the same start (the channel is closed) | a new server; what the killed child leaves is an entry in the process table, until we end |
+//! | the server, before it forked | the same start | the word is zero: the same |
+//! | the server, after it forked, before it answered | the same start | the word names the child, which is ours |
+//! | the child, at any time | us, reaping it | the server has answered, or answers |
+//! | both, before an answer | the same start | the word names the child, which is reaped |
 //! | us | the server (the channel is closed) | it exits |
+//!
+//! *nobody's-request*: we die right after a request, are swept, and the place is another's before the server reads the request.
+//! The server looks at the generation of the place and does not fork; should it have looked too early, the child finds its
+//! place gone, and the pid that lies in the word is one that the new owner asks about only after the death of its own server.
 
 use std::ffi::OsString;
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::time::Duration;
 
-use mp_session::{Place, StartedProcess, Ticket};
+use mp_session::{MemberId, Place, StartedProcess, Ticket};
 use mp_sys::{BorrowedOsHandle, Channel, Child, OsHandle, Program, SpawnRequest, Stdio};
 use mp_wire::{Error, Result};
 use parking_lot::Mutex;
@@ -34,9 +47,17 @@ use crate::streams::Stream;
 /// The environment variable that makes a run of this program a fork server: its channel, and its ticket.
 pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
 
-/// Requests and answers: `member(8) | own streams(1)`, and `pid(4) | error code(4) | member(8)`.
+/// Bytes of a request.
 pub(crate) const REQUEST: usize = 9;
-pub(crate) const ANSWER: usize = 16;
+/// Bytes of an answer.
+const ANSWER: usize = 24;
+
+/// Which of a place's words for us holds the pid.
+pub(crate) const PID_WORD: usize = 0;
+
+/// How long a server may take. A fork takes a hundred microseconds; this is for machines that swap, and for servers that somebody
+/// has stopped.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A server that was killed is no reason to give a start up; one that dies each time is.
 const ATTEMPTS: u32 = 5;
@@ -52,21 +73,12 @@ struct Server {
 /// What the server was started with, and so gives its children by itself.
 #[derive(Debug)]
 struct Inherited {
-    env: u64,
+    env: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
     streams: [Option<(u64, u64)>; 3],
 }
 
 static INHERITED: Mutex<Option<Inherited>> = Mutex::new(None);
-
-fn environment_hash(hasher: &RandomState) -> u64 {
-    std::env::vars_os().fold(0_u64, |sum, pair| sum.wrapping_add(hasher.hash_one(&pair)))
-}
-
-fn hasher() -> &'static RandomState {
-    static HASHER: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
-    HASHER.get_or_init(RandomState::new)
-}
 
 /// Makes sure that there is a server, and writes into the spec what its children would not have by themselves.
 pub(crate) fn complete(order: &mut Order) -> Result<()> {
@@ -78,7 +90,7 @@ pub(crate) fn complete(order: &mut Order) -> Result<()> {
     let Some(inherited) = inherited.as_ref() else { return Ok(()) };
     if let Some(env) = order.env.take() {
         order.spec.env = Some(env);
-    } else if environment_hash(hasher()) != inherited.env {
+    } else if !std::env::vars_os().eq(inherited.env.iter().cloned()) {
         order.spec.env = Some(std::env::vars_os().collect());
     }
     if order.spec.cwd.is_none() {
@@ -91,25 +103,29 @@ pub(crate) fn complete(order: &mut Order) -> Result<()> {
 }
 
 /// Has the server fork for this place.
-pub(crate) fn launch(place: &Place, order: Order) -> Result<StartedProcess> {
+pub(crate) fn launch(place: &Place, order: &Order) -> Result<(StartedProcess, Option<u64>)> {
     let mut guard = SERVER.lock();
     let streams = own_streams(&order.streams)?;
     for attempt in 1..=ATTEMPTS {
-        if guard.is_none() {
-            *guard = Some(Server::start()?);
-        }
-        let Some(server) = guard.as_ref() else { continue };
+        let server = match guard.take() {
+            Some(server) => server,
+            None => Server::start()?,
+        };
         match server.request(place, &streams, &order.handles) {
-            Ok(pid) => {
-                // SAFETY: the server's clone made it our child, and nobody else reaps it.
-                return Ok(StartedProcess::new(unsafe { Child::from_pid(pid) }));
+            Ok(answer) => {
+                *guard = Some(server);
+                let start_time = Some(answer.start_time).filter(|time| *time != 0);
+                return Ok((adopt(answer.pid), start_time));
             }
-            Err(Refusal::Said(error)) => return Err(start_error("fork server: start a process", error)),
+            Err(Refusal::Said(error)) => {
+                *guard = Some(server);
+                return Err(start_error("fork server: start a process", error));
+            }
             Err(Refusal::Gone(error)) => {
-                if let Some(dead) = guard.take() {
-                    // Collected, so that it is no zombie; it is gone or about to go.
-                    let _ = dead.process.signal(mp_sys::Signal::Kill);
-                    dead.process.wait(None)?;
+                server.end()?;
+                let pid = place.user_word(PID_WORD).map_or(0, |word| pid_note(word).load(Acquire));
+                if pid != 0 {
+                    return Ok((adopt(pid), None));
                 }
                 if attempt == ATTEMPTS {
                     return Err(Error::os(format!("fork server: it ended {ATTEMPTS} times in a row"), error));
@@ -120,6 +136,18 @@ pub(crate) fn launch(place: &Place, order: Order) -> Result<StartedProcess> {
     Err(Error::Other("fork server: no answer".into()))
 }
 
+fn adopt(pid: u32) -> StartedProcess {
+    // SAFETY: the server's clone made it our child, and nobody else reaps it.
+    StartedProcess::new(unsafe { Child::from_pid(pid) })
+}
+
+/// The half of a place's word into which the kernel writes the pid.
+pub(crate) fn pid_note(word: &AtomicU64) -> &AtomicU32 {
+    // SAFETY: the address is that of a live word of twice the size and aligned for it. Nobody looks at the whole word between
+    // the claim of the place, which wrote zero, and its end.
+    unsafe { AtomicU32::from_ptr(word.as_ptr().cast()) }
+}
+
 enum Refusal {
     Said(std::io::Error),
     Gone(std::io::Error),
@@ -128,13 +156,15 @@ enum Refusal {
 impl Server {
     fn start() -> Result<Server> {
         let (ours, theirs) = Channel::pair().map_err(|e| start_error("fork server: channel", e))?;
+        ours.set_timeout(ANSWER_WITHIN).map_err(|e| Error::os("fork server: channel", e))?;
         let session = mp_session::Session::current()?;
         let ticket = session.descriptors()?;
-        let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let mut env = inherited.clone();
         let value = format!("{:x},{}", theirs.as_inherited(), ticket.to_text());
         env.push((SERVER_VAR.into(), value.into()));
         *INHERITED.lock() = Some(Inherited {
-            env: environment_hash(hasher()),
+            env: inherited,
             cwd: std::env::current_dir().ok(),
             streams: [None, mp_sys::stream_identity(1).ok(), mp_sys::stream_identity(2).ok()],
         });
@@ -157,26 +187,68 @@ impl Server {
         place: &Place,
         streams: &Option<[OsHandle; 3]>,
         handles: &[OsHandle],
-    ) -> std::result::Result<u32, Refusal> {
+    ) -> std::result::Result<Answer, Refusal> {
         let mut request = [0_u8; REQUEST];
-        let member = place.id().to_bits().to_le_bytes();
-        request[..8].copy_from_slice(&member);
+        request[..8].copy_from_slice(&place.id().to_bits().to_le_bytes());
         request[8] = u8::from(streams.is_some());
         let fds: Vec<BorrowedOsHandle<'_>> =
             streams.iter().flatten().chain(handles).map(mp_sys::borrow).collect();
         self.channel.send(&request, &fds).map_err(Refusal::Gone)?;
         let mut answer = [0_u8; ANSWER];
-        while answer[8..] != member {
-            let (length, _) = self.channel.recv(&mut answer).map_err(Refusal::Gone)?;
-            if length != ANSWER {
-                return Err(Refusal::Gone(std::io::ErrorKind::UnexpectedEof.into()));
-            }
+        let (length, _) = self.channel.recv(&mut answer).map_err(Refusal::Gone)?;
+        if length != ANSWER {
+            return Err(Refusal::Gone(std::io::ErrorKind::UnexpectedEof.into()));
         }
-        let (pid, code) = answer.split_at(4);
-        let number = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        match number(code) {
-            0 => Ok(number(pid).cast_unsigned()),
+        let answer = Answer::from_bytes(&answer);
+        if answer.member != place.id() {
+            return Err(Refusal::Gone(std::io::ErrorKind::InvalidData.into()));
+        }
+        match answer.code {
+            0 => Ok(answer),
             code => Err(Refusal::Said(std::io::Error::from_raw_os_error(code))),
+        }
+    }
+
+    /// Makes sure that it forks no more, and is no zombie.
+    fn end(self) -> Result<()> {
+        self.process.signal(mp_sys::Signal::Kill)?;
+        self.process.wait(None).map(|_| ())
+    }
+}
+
+/// What a server says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) pid: u32,
+    /// The system's error, or 0.
+    pub(crate) code: i32,
+    pub(crate) member: MemberId,
+    /// When the child was started; 0 where that is not known.
+    pub(crate) start_time: u64,
+}
+
+impl Answer {
+    pub(crate) fn to_bytes(self) -> [u8; ANSWER] {
+        let mut bytes = [0; ANSWER];
+        bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.code.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.member.to_bits().to_le_bytes());
+        bytes[16..].copy_from_slice(&self.start_time.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; ANSWER]) -> Answer {
+        let word = |at: usize| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(eight)
+        };
+        let first = word(0);
+        Answer {
+            pid: first as u32,
+            code: (first >> 32) as u32 as i32,
+            member: MemberId::from_bits(word(8)),
+            start_time: word(16),
         }
     }
 }

@@ -34,14 +34,23 @@ impl Order {
     }
 }
 
+/// A process that was started.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) process: StartedProcess,
+    /// When, if the method knows.
+    pub(crate) start_time: Option<u64>,
+    pub(crate) daemon: bool,
+}
+
 /// Starts the process; its arguments lie in the place already.
-pub(crate) fn launch(place: &Place, order: Order) -> Result<(StartedProcess, bool)> {
+pub(crate) fn launch(place: &Place, order: Order) -> Result<Launched> {
     let daemon = order.spec.daemon;
-    let process = match order.method {
-        StartMethod::ForkServer => fork_server::launch(place, order)?,
-        StartMethod::Spawn => spawn(place, order)?,
+    let (process, start_time) = match order.method {
+        StartMethod::ForkServer => fork_server::launch(place, &order)?,
+        StartMethod::Spawn => (spawn(place, order)?, None),
     };
-    Ok((process, daemon))
+    Ok(Launched { process, start_time, daemon })
 }
 
 fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {

@@ -37,8 +37,8 @@
 //! | `target` | what can run elsewhere, and how it is named |
 //! | `builder`, `spec` | what the child is to be |
 //! | `streams`, `handles` | its standard streams, and OS handles in its arguments |
-//! | `launch`, `fork_server`, `start` | start methods |
-//! | `child`, `current` | the child's side |
+//! | `launch`, `fork_server`, `serve`, `start` | start methods |
+//! | `child`, `returned`, `current` | the child's side |
 //! | `process`, `registry` | the parent's side |
 //! | `waiting` | waiting for ends together with other things |
 //! | `panics`, `testing` | what a panic said; use under `cargo test` |
@@ -52,6 +52,8 @@ mod launch;
 mod panics;
 mod process;
 mod registry;
+mod returned;
+mod serve;
 mod spec;
 mod start;
 mod streams;

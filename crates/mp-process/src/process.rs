@@ -6,12 +6,13 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mp_session::{Message, Place, StartedProcess};
+use mp_session::{Place, StartedProcess};
 use mp_wire::{Departure, Error, Ident, Output, Result};
 use parking_lot::Mutex;
 
 use crate::builder::Builder;
 use crate::registry;
+use crate::returned::{self, Returned};
 use crate::start::StartMethod;
 use crate::streams::{self, Captured, Pipes};
 use crate::target::{self, Run, Target};
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct End {
     how: Departure,
-    result: Option<Message>,
+    result: Option<Returned>,
 }
 
 impl<T> Clone for Process<T> {
@@ -170,7 +171,7 @@ impl<T: mp_wire::Message> Process<T> {
 
     fn value(&self, end: &End) -> Result<T> {
         let who = || self.shared.ident.clone();
-        let Some(message) = &end.result else {
+        let Some(result) = &end.result else {
             return Err(match end.how {
                 Departure::Exited(code) => {
                     // A function that returns nothing may also leave by `exit(0)`.
@@ -182,8 +183,8 @@ impl<T: mp_wire::Message> Process<T> {
                 how => Error::Died { who: who(), how },
             });
         };
-        let (codec, payload) = message.payload()?;
-        target::read(codec, payload, || message.imports())
+        let (codec, payload) = result.payload()?;
+        target::read(codec, payload, || result.imports())
     }
 }
 
@@ -349,7 +350,7 @@ impl Shared {
         if let Some(end) = self.end.get() {
             return Ok(end);
         }
-        let result = self.place.take_result()?;
+        let result = returned::take(&self.place)?;
         self.place.settle(&how)?;
         registry::remove(self.process.pid());
         Ok(self.end.get_or_init(|| End { how, result }))

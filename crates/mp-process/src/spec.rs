@@ -79,12 +79,16 @@ impl Spec {
         Ok((postcard::from_bytes(head).map_err(|e| bad(e.to_string()))?, rest))
     }
 
-    /// Does to this process what the parent asked for. In an order in which each step may still need the rights that a
-    /// later one gives up.
-    pub(crate) fn apply(&self) -> Result<()> {
+    /// Gives this process its environment. Before it has a second thread, which could be reading it.
+    pub(crate) fn apply_environment(&self) {
         if let Some(env) = &self.env {
             replace_environment(env);
         }
+    }
+
+    /// Does to this process what else the parent asked for. In an order in which each step may still need the rights that a
+    /// later one gives up.
+    pub(crate) fn apply(&self) -> Result<()> {
         if self.ignore_interrupt {
             mp_sys::ignore_interrupt().map_err(|e| Error::os("ignore Ctrl-C", e))?;
         }
@@ -123,7 +127,7 @@ fn replace_environment(env: &[(OsString, OsString)]) {
     let keep: std::collections::HashSet<&OsString> = env.iter().map(|(k, _)| k).collect();
     for (key, _) in std::env::vars_os() {
         if !keep.contains(&key) {
-            // SAFETY: called by a child before its function runs, while it has one thread.
+            // SAFETY: called by a child before its function runs and before it starts the first thread of its own.
             unsafe { std::env::remove_var(&key) };
         }
     }

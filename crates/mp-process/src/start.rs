@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use mp_wire::{Error, Result};
 
@@ -19,9 +20,14 @@ pub enum StartMethod {
 }
 
 impl StartMethod {
-    /// The methods of this platform, the default first.
+    /// The methods that work here, the default first: the system is asked, once.
+    ///
+    /// # Platform
+    /// [`ForkServer`](StartMethod::ForkServer) is there on Linux with glibc. With musl and under qemu's user emulation the helper could
+    /// not fork children that are ours, and [`Spawn`](StartMethod::Spawn) is the default by itself.
     pub fn available() -> &'static [StartMethod] {
-        if mp_sys::HAS_FORK_SERVER {
+        static CAN_FORK: OnceLock<bool> = OnceLock::new();
+        if *CAN_FORK.get_or_init(mp_sys::can_fork_siblings) {
             &[StartMethod::ForkServer, StartMethod::Spawn]
         } else {
             &[StartMethod::Spawn]

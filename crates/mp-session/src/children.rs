@@ -1,6 +1,6 @@
 //! The processes that this process started: the one place that reaps them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ fn departure(exit: &Exit) -> Departure {
 /// By member slot.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
-    by_member: Mutex<HashMap<u32, Arc<StartedProcess>>>,
+    by_member: Mutex<BTreeMap<u32, Arc<StartedProcess>>>,
 }
 
 impl Children {

@@ -3,15 +3,17 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use mp_sys::{LivenessFile, MemoryObject};
+use mp_sys::{ForkGuard, LivenessFile, MemoryObject};
 use mp_wire::{Error, Result};
 
 use crate::ground::Ground;
 use crate::ids::MemberId;
 use crate::layout::Layout;
 use crate::member::{self, LIVE};
+use crate::primitive::AtomicU64;
 use crate::region::Region;
-use crate::session::{CURRENT, Inner, SESSION_VAR, SIZE_VAR, Session, Ticket};
+use crate::session::{CURRENT, Inner, SESSION_VAR, SIZE_VAR, Session, Ticket, fork_guard};
+use crate::slots::SlotState;
 
 /// A session's memory, mapped but not yet entered: what a fork server holds, so that its children need not map it.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct Prepared {
     ground: Ground,
     memory: MemoryObject,
     liveness: LivenessFile,
+    fork_guard: ForkGuard,
 }
 
 impl Prepared {
@@ -37,21 +40,33 @@ impl Prepared {
         // SAFETY: as above.
         let liveness = unsafe { LivenessFile::from_inherited(ticket.liveness) }
             .map_err(|e| Error::os("take over the liveness file", e))?;
-        Ok(Prepared { ground, memory, liveness })
+        crate::thread::prepare();
+        Ok(Prepared { ground, memory, liveness, fork_guard: fork_guard()? })
     }
 
-    /// Takes the reserved place and makes this the process's session.
+    /// Takes the reserved place and makes this the process's session. `start_time` is this process's, if it is known.
     ///
     /// # Errors
     /// As [`Session::attach`].
-    pub fn enter(self, member: MemberId) -> Result<Session> {
-        Inner::take_place(&self.ground, member)?;
+    pub fn enter(self, member: MemberId, start_time: Option<u64>) -> Result<Session> {
+        // It may have been made by a process of which this one is a copy.
+        self.fork_guard.renew();
+        Inner::take_place(&self.ground, member, start_time)?;
         let id = self.ground.header().session_id();
-        let session = Session::assemble(self.ground, member, id, Some(self.memory), Some(self.liveness))?;
+        let (memory, liveness) = (Some(self.memory), Some(self.liveness));
+        let session = Session::assemble(self.ground, member, id, memory, liveness, Some(self.fork_guard))?;
         CURRENT
             .set(session.clone())
             .map_err(|_| Error::Other("this process has a session already".into()))?;
         Ok(session)
+    }
+
+    /// One of the four words of a place for the layer that starts processes; `None` when the place is another's by now.
+    pub fn user_word(&self, member: MemberId, i: usize) -> Option<&AtomicU64> {
+        let slot =
+            (member.index < self.ground.layout.member_count).then(|| self.ground.member(member.index))?;
+        let same = SlotState::load(&slot.state).generation == member.generation;
+        slot.user.get(i).filter(|_| same)
     }
 
     /// The descriptors, to be kept open.
@@ -150,8 +165,8 @@ impl HeapSession {
     #[doc(hidden)]
     pub fn enter(&self, member: MemberId) -> Result<Session> {
         let ground = Ground { region: self.region.region.alias(), layout: self.region.layout };
-        Inner::take_place(&ground, member)?;
-        Session::assemble(ground, member, 1, None, None)
+        Inner::take_place(&ground, member, None)?;
+        Session::assemble(ground, member, 1, None, None, None)
     }
 
     /// What in the session's memory contradicts its rules, a line each, as long as nobody is in the middle of anything: see
@@ -169,6 +184,6 @@ impl HeapSession {
         let layout = self.region.layout;
         let ground = Ground { region: self.region.region.alias(), layout };
         let place = member::claim(&ground, LIVE, None, name, |_| true)?;
-        Session::assemble(ground, place, 1, None, None)
+        Session::assemble(ground, place, 1, None, None, None)
     }
 }

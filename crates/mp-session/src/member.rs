@@ -166,8 +166,8 @@ impl Inner {
         (SlotState::load(&slot.state).generation == id.generation).then_some(slot)
     }
 
-    /// Takes the place that the parent reserved.
-    pub(crate) fn take_place(ground: &Ground, id: MemberId) -> Result<()> {
+    /// Takes the place that the parent reserved. The system is asked for the start time where it is not known.
+    pub(crate) fn take_place(ground: &Ground, id: MemberId, start_time: Option<u64>) -> Result<()> {
         let gone =
             || Error::Stale { what: format!("place {id:?} in the session (the parent has given it up)") };
         if id.index >= ground.layout.member_count {
@@ -179,7 +179,8 @@ impl Inner {
             return Err(gone());
         }
         let pid = mp_sys::current_pid();
-        slot.start_time.store(mp_sys::start_time(pid).unwrap_or(0), Relaxed);
+        let start_time = start_time.unwrap_or_else(|| mp_sys::start_time(pid).unwrap_or(0));
+        slot.start_time.store(start_time, Relaxed);
         slot.pid.store(pid, Release);
         if !seen.swap(&slot.state, SlotState { status: LIVE, partner: 0, ..seen }) {
             return Err(gone());

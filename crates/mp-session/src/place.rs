@@ -63,9 +63,15 @@ impl Session {
     pub fn leave_result(&self, message: &Message) -> Result<()> {
         let slot = self.own_slot();
         put(self, &slot.result, message)?;
+        self.finish();
+        Ok(())
+    }
+
+    /// Says that the result is there, for one that was left in the words of the place, and wakes the parent.
+    pub fn finish(&self) {
+        let slot = self.own_slot();
         slot.end.fetch_or(end::FINISHED, AcqRel);
         self.wake_all(&slot.waiters);
-        Ok(())
     }
 
     /// The parent's id and whether it lives; `None` for the process that founded the session.
@@ -164,11 +170,17 @@ impl Place {
 
     /// Hands over the process that was started for this place: it is reaped through it.
     pub fn started(&self, process: Arc<StartedProcess>) {
+        self.started_at(process, None);
+    }
+
+    /// The same for a process whose start time may be known already; else the system is asked.
+    pub fn started_at(&self, process: Arc<StartedProcess>, start_time: Option<u64>) {
         let slot = self.slot();
         let pid = process.pid();
         if slot.pid.load(Acquire) == 0 {
             // The child writes the same when it arrives; until then its death must be noticed as well.
-            slot.start_time.store(mp_sys::start_time(pid).unwrap_or(0), Relaxed);
+            let start_time = start_time.unwrap_or_else(|| mp_sys::start_time(pid).unwrap_or(0));
+            slot.start_time.store(start_time, Relaxed);
             let _ = slot.pid.compare_exchange(0, pid, AcqRel, Relaxed);
         }
         slot.end.fetch_or(end::STARTED, AcqRel);

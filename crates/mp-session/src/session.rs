@@ -1,7 +1,7 @@
 //! The session of a process: its region, its place in it, and what it keeps for itself.
 
 use crate::primitive::{AtomicU64, Ordering::*};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -42,8 +42,8 @@ pub(crate) struct Inner {
     pub(crate) liveness: Option<LivenessFile>,
     memory: Option<MemoryObject>,
     fork_guard: Option<ForkGuard>,
-    /// By place.
-    watches: Mutex<HashMap<u32, KnownProcess>>,
+    /// By place. (No hash map: its keys would be drawn in each child anew.)
+    watches: Mutex<BTreeMap<u32, KnownProcess>>,
 }
 
 /// Pid and start time of a process, and the watch on it.
@@ -131,12 +131,12 @@ impl Session {
             from_env(BUDGET_VAR).map_or_else(|| mp_sys::memory_available().unwrap_or(u64::MAX), |m| m << 20);
         let ground = Ground::found(region, id, mp_sys::image_id(), budget)?;
         let place = member::claim(&ground, member::RESERVED, None, "MainProcess", |_| true)?;
-        Inner::take_place(&ground, place)?;
+        Inner::take_place(&ground, place, None)?;
         if std::env::var_os(DEADLOCK_VAR).is_some_and(|on| on == "1") {
             ground.header().find_deadlocks.store(1, Relaxed);
         }
         let liveness = LivenessFile::create().map_err(|e| Error::os("create the liveness file", e))?;
-        Session::assemble(ground, place, id, Some(memory), Some(liveness))
+        Session::assemble(ground, place, id, Some(memory), Some(liveness), Some(fork_guard()?))
     }
 
     /// Enters the session that [`SESSION_VAR`] names, if it is set, and makes it this process's session. The variable is
@@ -157,7 +157,7 @@ impl Session {
     /// # Errors
     /// As [`Session::attach`].
     pub fn enter(ticket: Ticket) -> Result<Session> {
-        Prepared::open(ticket)?.enter(ticket.member)
+        Prepared::open(ticket)?.enter(ticket.member, None)
     }
 
     pub(crate) fn assemble(
@@ -166,14 +166,11 @@ impl Session {
         id: u128,
         memory: Option<MemoryObject>,
         liveness: Option<LivenessFile>,
+        fork_guard: Option<ForkGuard>,
     ) -> Result<Session> {
         if let Some(liveness) = &liveness {
             liveness.hold(member.index).map_err(|e| Error::os("lock the liveness file", e))?;
         }
-        let fork_guard = match &memory {
-            Some(_) => Some(mp_sys::on_fork_wipe_page().map_err(|e| Error::os("page that a fork wipes", e))?),
-            None => None,
-        };
         let book = Book::new(&ground, member.index);
         let session = Session(Arc::new(Inner {
             ground,
@@ -189,7 +186,7 @@ impl Session {
             liveness,
             memory,
             fork_guard,
-            watches: Mutex::new(HashMap::new()),
+            watches: Mutex::new(BTreeMap::new()),
         }));
         // The first thread gives the process its beacon: do it before anybody can wait for us.
         session.me()?;
@@ -426,6 +423,10 @@ impl Session {
         }
         thread::abandon(&self.0);
     }
+}
+
+pub(crate) fn fork_guard() -> Result<ForkGuard> {
+    mp_sys::on_fork_wipe_page().map_err(|e| Error::os("page that a fork wipes", e))
 }
 
 impl Inner {

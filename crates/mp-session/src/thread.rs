@@ -70,6 +70,12 @@ thread_local! {
     static PART: Part = const { Part { owning: StdCell::new(0), registrations: RefCell::new(Vec::new()) } };
 }
 
+/// Does ahead what registering does once in each thread, in a process whose forks are to find it done.
+pub(crate) fn prepare() {
+    // A thread that is ending registers no more.
+    let _ = PART.try_with(|_| ());
+}
+
 /// Counts what the calling thread owns.
 #[inline]
 pub(crate) fn own(change: i32) {

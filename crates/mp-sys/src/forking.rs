@@ -25,7 +25,7 @@ use crate::{
     memory::Inherited,
     spawn::{BorrowedOsHandle, OsHandle},
 };
-use std::io;
+use std::{io, sync::atomic::AtomicU32, time::Duration};
 
 /// On which side of a fork one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub enum Forked {
 
 /// Copies this process; the copy is a child of our *parent*.
 ///
+/// The kernel writes the copy's pid into `note` before the copy runs its first instruction: where that is shared memory, the
+/// pid is known to others even if both processes are killed before either could say it.
+///
 /// # Safety
 ///
 /// The process has one thread. In the child, whatever was tied to the parent's identity (locks held on files, members of a session) is
@@ -48,9 +51,15 @@ pub enum Forked {
 /// [`Unsupported`](io::ErrorKind::Unsupported) where the C library does not tell the kernel where its thread id lives (musl), the kernel does not tell
 /// us (built without checkpoint support), or there is no such call at all (Windows, macOS). Use [`fork`] then, and relay the status.
 /// `InvalidInput` from the kernel if we are the init process of a container and so have no parent to give a child to.
-pub unsafe fn fork_sibling() -> io::Result<Forked> {
+pub unsafe fn fork_sibling(note: &AtomicU32) -> io::Result<Forked> {
     // SAFETY: the caller's promise is the same.
-    unsafe { imp::forking::fork_sibling() }
+    unsafe { imp::forking::fork_sibling(note) }
+}
+
+/// Whether [`fork_sibling`] can work for the calling thread: asked of the system at run time, for with musl and in emulators
+/// it cannot. `true` does not promise that there is room for a process.
+pub fn can_fork_siblings() -> bool {
+    imp::forking::can_fork_siblings()
 }
 
 /// Copies this process with the C library's `fork`; the copy is our child.
@@ -122,6 +131,20 @@ impl Channel {
         self.0.recv(buf)
     }
 
+    /// From now on no [`send`](Self::send) or [`recv`](Self::recv) blocks for longer than that.
+    ///
+    /// What takes longer fails with [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for no time at all.
+    pub fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        if timeout.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a channel needs some time"));
+        }
+        self.0.set_timeout(timeout)
+    }
+
     /// The number to name in [`SpawnRequest::inherit`](crate::SpawnRequest::inherit) and to tell the child.
     pub fn as_inherited(&self) -> Inherited {
         self.0.as_inherited()
@@ -157,6 +180,3 @@ impl std::os::fd::AsFd for Channel {
 pub fn replace_stdio(fds: [OsHandle; 3]) -> io::Result<()> {
     imp::forking::replace_stdio(fds)
 }
-
-/// Whether [`fork_sibling`] and [`Channel`] can work here at all.
-pub const HAS_FORK_SERVER: bool = cfg!(target_os = "linux");

@@ -75,7 +75,7 @@ pub mod streams;
 pub use crate::{
     beacon::{Beacon, beacon_link, beacon_notify, beacon_unlink},
     command::inherit_descriptors,
-    forking::{Channel, Forked, HAS_FORK_SERVER, fork, fork_sibling, replace_stdio},
+    forking::{Channel, Forked, can_fork_siblings, fork, fork_sibling, replace_stdio},
     handle::{AsOsHandle, adopt_handle, duplicate_handle, number_to_inherit},
     liveness::LivenessFile,
     memory::{
@@ -84,7 +84,7 @@ pub use crate::{
     },
     park::{Bell, ProcessWatch, Watch, Woken, park, ring},
     process::{
-        ProcessState, cpu_count, current_pid, current_thread_id, exit_now, image_id, parent_pid,
+        BirthWindow, ProcessState, cpu_count, current_pid, current_thread_id, exit_now, image_id, parent_pid,
         process_state, random_u128, start_time,
     },
     setup::{

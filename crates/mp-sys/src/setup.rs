@@ -164,4 +164,9 @@ impl ForkGuard {
     pub fn is_original(&self) -> bool {
         self.0.is_original()
     }
+
+    /// In the child of a fork that was meant: from now on this process is the original.
+    pub fn renew(&self) {
+        self.0.renew();
+    }
 }

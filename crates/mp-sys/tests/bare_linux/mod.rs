@@ -24,7 +24,10 @@ mod linux {
     use std::{
         io::{ErrorKind, Write},
         os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
-        sync::{Mutex, atomic::Ordering},
+        sync::{
+            Mutex,
+            atomic::{AtomicU32, Ordering},
+        },
     };
 
     pub(crate) const TESTS: &[Named] = &[
@@ -60,9 +63,13 @@ mod linux {
             if len == 0 {
                 return;
             }
+            let note = AtomicU32::new(0);
             // SAFETY: this process never starts a thread.
-            match unsafe { mp_sys::fork_sibling() }.expect("fork_sibling") {
-                Forked::Parent(pid) => channel.send(&pid.to_le_bytes(), &[]).expect("send"),
+            match unsafe { mp_sys::fork_sibling(&note) }.expect("fork_sibling") {
+                Forked::Parent(pid) => {
+                    assert_eq!(note.load(Ordering::Relaxed), pid, "written by the kernel");
+                    channel.send(&pid.to_le_bytes(), &[]).expect("send");
+                }
                 Forked::Child => sibling(buf[0]),
             }
         }

@@ -13,6 +13,7 @@ use std::{
     mem::{self, size_of_val},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr, slice,
+    time::Duration,
 };
 
 /// Room for the one control message with the most descriptors, in words so that it is aligned for its header.
@@ -79,6 +80,19 @@ impl Channel {
             ));
         }
         Ok((len.cast_unsigned(), fds))
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        let time = libc::timeval {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_usec: libc::suseconds_t::from(timeout.subsec_micros()).max(1),
+        };
+        for which in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+            let (value, length) = ((&raw const time).cast(), size_of_val(&time) as libc::socklen_t);
+            // SAFETY: a readable value of the option's type.
+            check(unsafe { libc::setsockopt(self.0.as_raw_fd(), libc::SOL_SOCKET, which, value, length) })?;
+        }
+        Ok(())
     }
 
     pub(crate) fn as_inherited(&self) -> Inherited {

@@ -31,8 +31,12 @@ impl ForkGuard {
         let word = NonNull::new(page.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
         let wipes = advice::is_followed() && advice::give(page.cast(), size(), libc::MADV_WIPEONFORK).is_ok();
         let guard = Self { word, compares: !wipes };
-        guard.word().store(process::id(), Ordering::Relaxed);
+        guard.renew();
         Ok(guard)
+    }
+
+    pub(crate) fn renew(&self) {
+        self.word().store(process::id(), Ordering::Relaxed);
     }
 
     #[inline]

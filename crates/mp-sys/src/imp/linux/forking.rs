@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     io, ptr,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicI32, AtomicU32, Ordering},
 };
 
 /// # Safety
@@ -25,13 +25,18 @@ pub(crate) unsafe fn fork() -> io::Result<Forked> {
 /// # Safety
 ///
 /// As for the facade's `fork_sibling`.
-pub(crate) unsafe fn fork_sibling() -> io::Result<Forked> {
+pub(crate) unsafe fn fork_sibling(note: &AtomicU32) -> io::Result<Forked> {
     let thread_id = cached_thread_id()?;
     let list = RobustList::of_this_thread();
-    let flags = libc::CLONE_PARENT | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-    // SAFETY: without CLONE_VM and without a stack this is a fork: the child has its own copy of everything. The thread id's
-    // address is that of a live word, by `cached_thread_id`. The caller has one thread, so nothing is left half done in the copy.
-    let pid = check(unsafe { clone(flags, thread_id) })?;
+    let flags = libc::CLONE_PARENT
+        | libc::CLONE_PARENT_SETTID
+        | libc::CLONE_CHILD_SETTID
+        | libc::CLONE_CHILD_CLEARTID
+        | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM and without a stack this is a fork: the child has its own copy of everything. Both addresses are
+    // those of live words, the note's by its type and the thread id's by `cached_thread_id`. The caller has one thread, so
+    // nothing is left half done in the copy.
+    let pid = check(unsafe { clone(flags, note.as_ptr().cast(), thread_id) })?;
     if pid > 0 {
         return Ok(Forked::Parent(u32::try_from(pid).map_err(|_| io::ErrorKind::InvalidData)?));
     }
@@ -58,14 +63,18 @@ fn cached_thread_id() -> io::Result<*mut i32> {
     Err(unsupported("a sibling can be forked only where the C library's thread id can be found"))
 }
 
+pub(crate) fn can_fork_siblings() -> bool {
+    cached_thread_id().is_ok()
+}
+
 /// The system call, whose last two arguments change places between processors.
-unsafe fn clone(flags: libc::c_int, thread_id: *mut i32) -> libc::c_long {
+unsafe fn clone(flags: libc::c_int, note: *mut i32, thread_id: *mut i32) -> libc::c_long {
     let null = ptr::null_mut::<libc::c_void>();
     let flags = libc::c_long::from(flags);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller's.
-    return unsafe { libc::syscall(libc::SYS_clone, flags, null, null, thread_id, null) };
+    return unsafe { libc::syscall(libc::SYS_clone, flags, null, note, thread_id, null) };
     #[cfg(not(target_arch = "x86_64"))]
     // SAFETY: the caller's.
-    return unsafe { libc::syscall(libc::SYS_clone, flags, null, null, null, thread_id) };
+    return unsafe { libc::syscall(libc::SYS_clone, flags, null, note, null, thread_id) };
 }

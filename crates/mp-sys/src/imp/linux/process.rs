@@ -36,30 +36,29 @@ struct Stat {
 }
 
 impl Stat {
-    fn read(path: &str) -> io::Result<Self> {
-        let text = match std::fs::read(path) {
+    fn read(path: &CStr) -> io::Result<Self> {
+        let mut buffer = [0; 2048]; // 50 numbers and a name: less than half of it
+        let length = match read_small(path, &mut buffer) {
             // It ended between the opening and the reading.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
                 return Err(io::ErrorKind::NotFound.into());
             }
             result => result?,
         };
-        Self::parse(&text)
+        Self::parse(&buffer[..length])
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a /proc/PID/stat of another shape"))
     }
 
     /// The second field is the program's name in parentheses, which may itself hold blanks and parentheses.
     fn parse(text: &[u8]) -> Option<Self> {
         let after_name = text.iter().rposition(|byte| *byte == b')')? + 1;
-        let fields: Vec<&str> = str::from_utf8(&text[after_name..]).ok()?.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3);
-        let number = |index| field(index)?.parse().ok();
-        Some(Self {
-            state: *field(3)?.as_bytes().first()?,
-            flags: number(9)?,
-            threads: number(20)?,
-            start_time: number(22)?,
-        })
+        let mut fields = text[after_name..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        // The third field comes first here; each call takes up where the last one ended.
+        let state = *fields.next()?.first()?;
+        let flags = number(fields.nth(9 - 4)?)?;
+        let threads = number(fields.nth(20 - 10)?)?;
+        let start_time = number(fields.nth(22 - 21)?)?;
+        Some(Self { state, flags, threads, start_time })
     }
 
     /// This thread runs no more code of the program.
@@ -70,8 +69,54 @@ impl Stat {
     }
 }
 
+/// A decimal number and nothing else. Not by way of `str`: this runs in every child, where each page of code costs.
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |sum, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// Reads a file that fits into the buffer, without the heap.
+fn read_small(path: &CStr, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the path ends in NUL.
+    let fd = retry(|| unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel has just made it for us.
+    let file = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut length = 0;
+    while length < buffer.len() {
+        let rest = &mut buffer[length..];
+        // SAFETY: the buffer is writable and as long as said.
+        let count = retry(|| unsafe { libc::read(file.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len()) })?;
+        if count == 0 {
+            break;
+        }
+        length += count.cast_unsigned();
+    }
+    Ok(length)
+}
+
+/// `/proc/PID/stat`, ended by a NUL.
+fn stat_path(pid: u32) -> [u8; 32] {
+    let mut path = [0; 32];
+    path[..6].copy_from_slice(b"/proc/");
+    let digits = (1..).take_while(|n| *n == 1 || pid >= 10_u32.saturating_pow(n - 1)).take(10).count();
+    let mut rest = pid;
+    for at in (6..6 + digits).rev() {
+        path[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    path[6 + digits..11 + digits].copy_from_slice(b"/stat");
+    path
+}
+
+fn read_stat(pid: u32) -> io::Result<Stat> {
+    let path = stat_path(pid);
+    Stat::read(CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?)
+}
+
 pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
-    match Stat::read(&format!("/proc/{pid}/stat")) {
+    match read_stat(pid) {
         Ok(stat) => Ok(stat.start_time),
         Err(error) if error.kind() == io::ErrorKind::NotFound && exists(pid)? => {
             Err(unsupported("the start time of a process needs /proc"))
@@ -80,8 +125,26 @@ pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     }
 }
 
+/// Nanoseconds since boot, the time that processes are dated by.
+pub(crate) fn boot_nanoseconds() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a writable struct. It does not fail for a clock that exists since 2.6.39; the epoch would date nobody.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// The start time of a process that was made between these two moments, if no tick lies between them or near them.
+pub(crate) fn only_start_time(from: u64, to: u64) -> Option<u64> {
+    /// A tick of `/proc`: a hundredth of a second on every processor that we run on.
+    const TICK: u64 = 10_000_000;
+    /// Clocks of different processors may differ by less than that.
+    const MARGIN: u64 = 10_000;
+    let first = from.checked_sub(MARGIN)? / TICK;
+    (first == (to + MARGIN) / TICK).then_some(first)
+}
+
 pub(crate) fn process_state(pid: u32, start_time: u64) -> io::Result<ProcessState> {
-    let stat = match Stat::read(&format!("/proc/{pid}/stat")) {
+    let stat = match read_stat(pid) {
         Ok(stat) => stat,
         // Gone, or there is no /proc, or it hides the processes of others.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -109,7 +172,7 @@ fn all_threads_exiting(pid: u32) -> io::Result<bool> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             result => result?.path().join("stat"),
         };
-        match Stat::read(&path.to_string_lossy()) {
+        match Stat::read(&CString::new(path.into_os_string().into_encoded_bytes())?) {
             Ok(stat) if !stat.is_exiting() => return Ok(false),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -205,7 +268,25 @@ fn pidfd_open(pid: libc::pid_t) -> Option<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use super::Stat;
+    use super::{Stat, only_start_time, stat_path};
+
+    #[test]
+    fn a_birth_near_a_tick_has_no_certain_time() {
+        assert_eq!(only_start_time(50_000_000 + 20_000, 50_900_000), Some(5));
+        assert_eq!(only_start_time(50_000_000 + 5_000, 50_900_000), None);
+        assert_eq!(only_start_time(50_900_000, 59_995_000), None);
+        assert_eq!(only_start_time(50_900_000, 60_100_000), None);
+        assert_eq!(only_start_time(0, 0), None, "no clock");
+    }
+
+    #[test]
+    fn paths_name_pids() {
+        for pid in [0, 1, 9, 10, 4321, 4_194_304, u32::MAX] {
+            let path = stat_path(pid);
+            let text = std::ffi::CStr::from_bytes_until_nul(&path).expect("an end");
+            assert_eq!(text.to_str().expect("text"), format!("/proc/{pid}/stat"));
+        }
+    }
 
     #[test]
     fn a_name_may_look_like_fields() {

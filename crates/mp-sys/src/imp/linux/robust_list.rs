@@ -6,6 +6,7 @@
 
 use crate::imp::unix::call::check;
 use std::{
+    cell::Cell as StdCell,
     mem::offset_of,
     ptr::{self, NonNull},
     sync::atomic::{AtomicUsize, Ordering, compiler_fence},
@@ -29,7 +30,21 @@ const MARK: usize = 1;
 
 impl RobustList {
     /// The list that the calling thread has registered. `None`: it has none, or this system does not say.
+    ///
+    /// The C library registers it once, when it makes the thread, at an address that a forked copy keeps: asked once.
     pub(crate) fn of_this_thread() -> Option<Self> {
+        thread_local! {
+            static HEAD: StdCell<Option<NonNull<Head>>> = const { StdCell::new(None) };
+        }
+        if let Some(known) = HEAD.get() {
+            return Some(Self(known));
+        }
+        let found = Self::ask()?;
+        HEAD.set(Some(found.0));
+        Some(found)
+    }
+
+    fn ask() -> Option<Self> {
         let mut head: *mut Head = ptr::null_mut();
         let mut len: usize = 0;
         // SAFETY: two writable words; 0 means the calling thread.

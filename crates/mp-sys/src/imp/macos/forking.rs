@@ -5,7 +5,7 @@ use crate::{
     forking::Forked,
     imp::{absent::unsupported, unix::call::check},
 };
-use std::io;
+use std::{io, sync::atomic::AtomicU32};
 
 /// # Safety
 ///
@@ -21,6 +21,10 @@ pub(crate) unsafe fn fork() -> io::Result<Forked> {
 /// # Safety
 ///
 /// None needed here.
-pub(crate) unsafe fn fork_sibling() -> io::Result<Forked> {
+pub(crate) unsafe fn fork_sibling(_note: &AtomicU32) -> io::Result<Forked> {
     unsupported("macOS cannot make a child of our parent")
+}
+
+pub(crate) fn can_fork_siblings() -> bool {
+    false
 }

@@ -10,6 +10,8 @@ impl ForkGuard {
         Ok(Self)
     }
 
+    pub(crate) fn renew(&self) {}
+
     #[inline]
     pub(crate) fn is_original(&self) -> bool {
         true

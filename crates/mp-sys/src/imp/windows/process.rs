@@ -74,6 +74,14 @@ pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     creation_time(&open(pid)?)
 }
 
+pub(crate) fn boot_nanoseconds() -> u64 {
+    0
+}
+
+pub(crate) fn only_start_time(_from: u64, _to: u64) -> Option<u64> {
+    None
+}
+
 pub(crate) fn process_state(pid: u32, start_time: u64) -> io::Result<ProcessState> {
     let process = match open(pid) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ProcessState::Gone),
