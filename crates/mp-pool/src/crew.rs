@@ -25,7 +25,7 @@ impl Core {
             max_tasks: self.plan.max_tasks,
         };
         let builder =
-            self.plan.builder.clone().name(name).daemon(true).may_have_children(true).ignore_interrupt(true);
+            self.plan.builder.clone().name(name).daemon(true).may_have_children(true).on_interrupt(mp_process::OnInterrupt::Ignore);
         let process = builder.spawn(worker::work, (contract,))?;
         state.workers.push(Worker {
             process,

@@ -10,7 +10,8 @@ use mp_wire::{Error, Output, Result};
 use crate::current;
 use crate::handles;
 use crate::launch;
-use crate::process::Process;
+use crate::process::{Facts, Process};
+use crate::signals::{self, OnInterrupt};
 use crate::spec::{Limit, Spec};
 use crate::start::StartMethod;
 use crate::streams::{self, Stream};
@@ -68,9 +69,9 @@ impl Builder {
         self
     }
 
-    /// Whether it ignores Ctrl-C, because its parent is the one to decide.
-    pub fn ignore_interrupt(mut self, yes: bool) -> Builder {
-        self.spec.ignore_interrupt = yes;
+    /// What it does when Ctrl-C is pressed. By default its parent decides.
+    pub fn on_interrupt(mut self, on_interrupt: OnInterrupt) -> Builder {
+        self.spec.on_interrupt = on_interrupt;
         self
     }
 
@@ -210,6 +211,7 @@ impl Builder {
         let method = self.method.unwrap_or_else(current::method).require()?;
         let session = Session::current()?;
         self.check()?;
+        signals::become_parent();
         let name = self.name.take().unwrap_or_else(current::next_name);
         self.spec.target = target::name_of(shim);
         self.spec.image = mp_sys::image_id();
@@ -222,6 +224,7 @@ impl Builder {
             [stdin.unwrap_or(Stream::Null), stdout.unwrap_or_default(), stderr.unwrap_or_default()];
         let pipes = streams::connect(&mut streams)?;
         let order = launch::Order { method, env, streams, spec: self.spec, handles: Vec::new() };
+        let leads_group = order.spec.new_session || order.spec.process_group == Some(0);
         let place = session.reserve(&name)?;
         let started = order.prepare().and_then(|mut order| {
             let mut payload = Vec::with_capacity(256);
@@ -247,7 +250,13 @@ impl Builder {
             Ok(launched) => {
                 let process = Arc::new(launched.process);
                 place.started_at(process.clone(), launched.start_time);
-                Ok(Process::new(place, process, name, launched.daemon, method, pipes))
+                Ok(Process::new(
+                    place,
+                    process,
+                    name,
+                    Facts { daemon: launched.daemon, method, leads_group },
+                    pipes,
+                ))
             }
             Err(e) => {
                 place.give_up()?;

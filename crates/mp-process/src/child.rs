@@ -1,5 +1,7 @@
 //! What a run of this program does that is not a run of its `main`: a child's life.
 
+use std::sync::atomic::Ordering::Release;
+
 use mp_session::{SESSION_VAR, Session};
 use mp_wire::{Error, Result};
 
@@ -7,8 +9,10 @@ use crate::current;
 use crate::fork_server::SERVER_VAR;
 use crate::handles::{self, HANDLES_VAR};
 use crate::panics;
+use crate::process::{EXIT_WORD, exit_word};
 use crate::returned;
 use crate::serve::serve;
+use crate::signals;
 use crate::spec::Spec;
 use crate::target::{self, Produced};
 
@@ -75,7 +79,12 @@ fn live(session: Result<Session>) -> i32 {
     let produced = work(&session).unwrap_or_else(Produced::failed);
     let code = produced.code;
     match returned::leave(&session, produced) {
-        Ok(()) => code,
+        Ok(()) => {
+            if let Some(word) = session.user_word(EXIT_WORD) {
+                word.store(exit_word(code), Release);
+            }
+            code
+        }
         Err(error) => report(&error),
     }
 }
@@ -96,7 +105,11 @@ fn work(session: &Session) -> Result<Produced> {
     mp_sys::reset_signals().map_err(|e| Error::os("reset signals", e))?;
     // First, while this process has one thread.
     spec.apply_environment();
-    // Second, for the limits that follow may be for threads as well.
+    signals::become_child(spec.on_interrupt)?;
+    if signals::parent_is_ending(session) {
+        mp_sys::exit_now(ORPHANED);
+    }
+    // Before the rest, for the limits that follow may be for threads as well.
     if spec.daemon {
         end_with_parent(session)?;
     }
@@ -123,6 +136,8 @@ fn end_with_parent(session: &Session) -> Result<()> {
         .stack_size(256 * 1024) // it may have to sweep
         .spawn(move || {
             if let Ok(true) = session.wait_for_parent(None) {
+                // Those that are no daemons and so do not see it by themselves.
+                signals::pass_on(&session, mp_sys::Signal::Terminate);
                 mp_sys::exit_now(ORPHANED);
             }
         })

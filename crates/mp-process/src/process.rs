@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{PipeReader, PipeWriter};
 use std::marker::PhantomData;
+use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -46,14 +47,37 @@ pub struct Process<T = ()> {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    place: Place,
-    process: Arc<StartedProcess>,
+    pub(crate) place: Place,
+    pub(crate) process: Arc<StartedProcess>,
     ident: Ident,
-    daemon: bool,
-    method: StartMethod,
+    /// Who started it.
+    parent: u32,
+    facts: Facts,
     pipes: Mutex<Pipes>,
     end: OnceLock<End>,
     ending: Mutex<()>,
+}
+
+/// What a child is and stays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) daemon: bool,
+    pub(crate) method: StartMethod,
+    pub(crate) leads_group: bool,
+}
+
+/// Which of the slot's words for us tells, in case the system's answer is lost, what the child was about to exit with:
+/// [`EXIT_KNOWN`] and the code, written by the child when it has left its result.
+pub(crate) const EXIT_WORD: usize = 5;
+const EXIT_KNOWN: u64 = 1 << 32;
+
+/// The word for a code.
+pub(crate) fn exit_word(code: i32) -> u64 {
+    EXIT_KNOWN | u64::from(code.cast_unsigned())
+}
+
+fn exit_code(word: u64) -> Option<i32> {
+    (word & EXIT_KNOWN != 0).then_some((word as u32).cast_signed())
 }
 
 #[derive(Debug)]
@@ -101,8 +125,7 @@ impl<T: mp_wire::Message> Process<T> {
         place: Place,
         process: Arc<StartedProcess>,
         name: String,
-        daemon: bool,
-        method: StartMethod,
+        facts: Facts,
         pipes: Mutex<Pipes>,
     ) -> Self {
         let ident = Ident { pid: process.pid(), name };
@@ -110,13 +133,13 @@ impl<T: mp_wire::Message> Process<T> {
             place,
             process: process.clone(),
             ident,
-            daemon,
-            method,
+            parent: mp_sys::current_pid(),
+            facts,
             pipes,
             end: OnceLock::new(),
             ending: Mutex::new(()),
         });
-        registry::add(process, daemon, &shared);
+        registry::add(process, facts.daemon, &shared);
         Process { shared, value: PhantomData }
     }
 
@@ -206,12 +229,12 @@ impl<T> Process<T> {
 
     /// Whether it ends with this process.
     pub fn is_daemon(&self) -> bool {
-        self.shared.daemon
+        self.shared.facts.daemon
     }
 
     /// How it was started.
     pub fn start_method(&self) -> StartMethod {
-        self.shared.method
+        self.shared.facts.method
     }
 
     /// Our end of its standard input, once, if that is [piped](crate::Stream::Piped). Dropping it is the end of the child's input.
@@ -249,8 +272,8 @@ impl<T> Process<T> {
         self.shared.poll().map(|end| end.how)
     }
 
-    /// Python's `exitcode`: `None` while it runs, its exit code, or minus the signal that killed it. 255 when the system
-    /// gave its end to somebody else.
+    /// Python's `exitcode`: `None` while it runs, its exit code, or minus the signal that killed it. 255 when somebody
+    /// else took that news away before we asked, and it did not come to its end by itself.
     pub fn exitcode(&self) -> Option<i32> {
         self.departure().map(|how| match how {
             Departure::Exited(code) => code,
@@ -279,33 +302,40 @@ impl<T> Process<T> {
         Ok(self.shared.wait(Instant::now().checked_add(timeout))?.map(|end| end.how))
     }
 
-    /// Asks it to end (SIGTERM; on Windows it is ended). No error if it has ended already.
+    /// What becomes ready when the process ends: for `poll`, `epoll` and their kind (Python's `sentinel`). Made for the caller at each
+    /// call, and open until that drops it. Of a process that was joined it is ready at once.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn terminate(&self) -> Result<()> {
-        self.shared.process.signal(mp_sys::Signal::Terminate)
-    }
-
-    /// Ends it at once (SIGKILL). No error if it has ended already.
+    /// [`Error::Os`] when there are no descriptors left, or the system has no such thing.
     ///
-    /// # Errors
-    /// What the system says.
-    pub fn kill(&self) -> Result<()> {
-        self.shared.process.signal(mp_sys::Signal::Kill)
-    }
-
-    /// Interrupts it as Ctrl-C does (SIGINT).
+    /// # Platform
+    /// Linux 5.3 and later: a descriptor of the process. Windows: its handle. Not on macOS.
     ///
-    /// # Errors
-    /// What the system says.
-    pub fn interrupt(&self) -> Result<()> {
-        self.shared.process.signal(mp_sys::Signal::Interrupt)
+    /// # Examples
+    /// ```no_run
+    /// # #[cfg(target_os = "linux")] {
+    /// use mp_process::Process;
+    /// use std::os::fd::AsFd;
+    ///
+    /// mp_process::init();
+    /// let child = Process::spawn(|| (), ())?;
+    /// let sentinel = child.sentinel()?;
+    /// let to_poll = sentinel.as_fd(); // readable as soon as the child has ended
+    /// # let _ = to_poll;
+    /// # }
+    /// # Ok::<(), mp_process::Error>(())
+    /// ```
+    pub fn sentinel(&self) -> Result<mp_sys::OsHandle> {
+        self.shared.process.sentinel()
     }
 
     /// The same child, without the type of its value: to be kept in lists.
     pub fn erase(&self) -> Process<()> {
         Process { shared: self.shared.clone(), value: PhantomData }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -318,6 +348,10 @@ impl<T> Process<T> {
 }
 
 impl Shared {
+    pub(crate) fn leads_group(&self) -> bool {
+        self.facts.leads_group
+    }
+
     fn wait(&self, deadline: Option<Instant>) -> Result<Option<&End>> {
         if let Some(end) = self.end.get() {
             return Ok(Some(end));
@@ -345,27 +379,36 @@ impl Shared {
     }
 
     /// The process has ended: takes its result, clears up after it, remembers.
-    fn settle(&self, how: Departure) -> Result<&End> {
+    fn settle(&self, mut how: Departure) -> Result<&End> {
         let _one = self.ending.lock();
         if let Some(end) = self.end.get() {
             return Ok(end);
         }
         let result = returned::take(&self.place)?;
+        if how == Departure::Lost
+            && let Some(code) = self.place.user_word(EXIT_WORD).and_then(|word| exit_code(word.load(Acquire)))
+        {
+            // Somebody else took its status away; what it was about to exit with is known all the same.
+            how = Departure::Exited(code);
+        }
         self.place.settle(&how)?;
         registry::remove(self.process.pid());
         Ok(self.end.get_or_init(|| End { how, result }))
     }
 }
 
+/// As Python's `repr`: name, pid, parent, `started` or `stopped`, the exit code with the name of its signal, daemon or not.
 impl<T> fmt::Debug for Process<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Only looks: whoever joins settles what it left.
+        let how = self.shared.end.get().map(|end| end.how).or_else(|| self.shared.process.ended());
         let mut s = f.debug_struct("Process");
-        s.field("name", &self.name()).field("pid", &self.pid());
-        match self.shared.end.get() {
-            Some(end) => s.field("ended", &end.how),
-            None => s.field("state", &"started"),
+        s.field("name", &self.name()).field("pid", &self.pid()).field("parent", &self.shared.parent);
+        match how {
+            Some(how) => s.field("state", &format_args!("stopped: {how}")),
+            None => s.field("state", &format_args!("started")),
         };
-        s.field("daemon", &self.shared.daemon).finish_non_exhaustive()
+        s.field("daemon", &self.shared.facts.daemon).finish()
     }
 }
 

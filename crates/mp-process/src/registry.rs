@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Weak};
 
-use mp_session::StartedProcess;
+use mp_session::{Session, StartedProcess};
 use parking_lot::Mutex;
 
 use crate::process::Shared;
+use crate::signals;
 
 /// A child that was started here, whether or not anybody still holds its handle.
 #[derive(Debug)]
@@ -14,6 +15,14 @@ struct Child {
     process: Arc<StartedProcess>,
     daemon: bool,
     shared: Weak<Shared>,
+}
+
+impl Child {
+    /// A daemon, or one that Ctrl-C has made as good as one ([`crate::signals`]).
+    fn ends_with_us(&self) -> bool {
+        let word = || Session::existing()?.child_user_word(self.process.pid(), signals::WORD);
+        self.daemon || word().is_some_and(|word| word & signals::INTERRUPTED != 0)
+    }
 }
 
 static CHILDREN: Mutex<Vec<Child>> = Mutex::new(Vec::new());
@@ -47,25 +56,30 @@ pub(crate) fn alive() -> Vec<Arc<Shared>> {
     all.into_iter().filter(|s| s.is_alive()).collect()
 }
 
-/// Python's order: daemons are told to end, then everybody is waited for, daemons included.
+/// Python's order: daemons, and those that were interrupted, are told to end, then everybody is waited for, daemons included.
 extern "C" fn finish() {
     // In a child that somebody else's `fork` made: these are not its children, and the lock may be held by a thread that it
     // does not have.
-    if mp_session::Session::existing().is_some_and(|s| !s.is_member()) {
-        return;
+    if let Some(session) = Session::existing() {
+        if !session.is_member() {
+            return;
+        }
+        signals::leave(&session);
     }
     loop {
         let children = std::mem::take(&mut *CHILDREN.lock());
         if children.is_empty() {
             return;
         }
-        for child in children.iter().filter(|c| c.daemon) {
+        let ends: Vec<bool> = children.iter().map(Child::ends_with_us).collect();
+        for (child, _) in children.iter().zip(&ends).filter(|(_, ends)| **ends) {
             // One that has ended, or ends by itself, need not be told.
             let _ = child.process.signal(mp_sys::Signal::Terminate);
         }
-        for child in &children {
-            if child.daemon {
-                let soon = std::time::Instant::now() + std::time::Duration::from_millis(500);
+        // The same for all, so that many who are stubborn take no longer than one.
+        let soon = std::time::Instant::now() + std::time::Duration::from_millis(500);
+        for (child, ends) in children.iter().zip(ends) {
+            if ends {
                 if matches!(child.process.wait(Some(soon)), Ok(None)) {
                     let _ = child.process.signal(mp_sys::Signal::Kill);
                 }

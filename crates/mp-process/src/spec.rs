@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use mp_wire::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::signals::OnInterrupt;
+
 /// A limit on what a process may use, for [`Builder::limit`](crate::Builder::limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -37,7 +39,7 @@ pub(crate) struct Spec {
     pub(crate) image: [u8; 16],
     pub(crate) daemon: bool,
     pub(crate) may_have_children: bool,
-    pub(crate) ignore_interrupt: bool,
+    pub(crate) on_interrupt: OnInterrupt,
     /// The whole environment, where it is not what the child has anyway.
     pub(crate) env: Option<Vec<(OsString, OsString)>>,
     pub(crate) cwd: Option<PathBuf>,
@@ -89,9 +91,6 @@ impl Spec {
     /// Does to this process what else the parent asked for. In an order in which each step may still need the rights that a
     /// later one gives up.
     pub(crate) fn apply(&self) -> Result<()> {
-        if self.ignore_interrupt {
-            mp_sys::ignore_interrupt().map_err(|e| Error::os("ignore Ctrl-C", e))?;
-        }
         if let Some(mask) = self.umask {
             mp_sys::set_umask(mask);
         }

@@ -261,11 +261,19 @@ fn a_foreign_reaper_loses_codes_and_no_values() {
                             std::thread::sleep(Duration::from_millis(3));
                         }
                         assert_eq!(child.join().unwrap(), i + 1);
-                        lost += u32::from(child.departure() == Some(Departure::Lost));
+                        // The code, too: the child said what it was going to exit with.
+                        assert_eq!(child.exitcode(), Some(0));
+                        let failed = b.clone().spawn(|| Err::<(), _>("no"), ()).unwrap();
+                        assert!(matches!(failed.join(), Err(Error::Failed(_))));
+                        assert_eq!(failed.exitcode(), Some(1));
                         let killed = b.clone().spawn(|| std::thread::sleep(LONG), ()).unwrap();
                         killed.kill().unwrap();
                         match killed.join_timeout(LONG) {
-                            Err(Error::Died { how: Departure::Lost | Departure::Signalled(9), .. }) => {}
+                            Err(Error::Died { how: Departure::Lost, .. }) => {
+                                assert_eq!(killed.exitcode(), Some(255));
+                                lost += 1;
+                            }
+                            Err(Error::Died { how: Departure::Signalled(9), .. }) => {}
                             other => panic!("{other:?}"),
                         }
                     }

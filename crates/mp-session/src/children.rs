@@ -65,6 +65,23 @@ impl StartedProcess {
         }
     }
 
+    /// Sends a signal to the process group that the process leads, as long as it is not reaped.
+    ///
+    /// # Errors
+    /// What the system says, for instance that it is not permitted.
+    pub fn signal_group(&self, signal: mp_sys::Signal) -> Result<()> {
+        let what = |e| Error::os(format!("signal the group of process {}", self.pid()), e);
+        self.child.signal_group(signal).map_err(what)
+    }
+
+    /// What becomes ready at the end of the process.
+    ///
+    /// # Errors
+    /// What the system says, for instance that there are no descriptors left.
+    pub fn sentinel(&self) -> Result<mp_sys::OsHandle> {
+        self.child.sentinel().map_err(|e| Error::os(format!("descriptor of process {}", self.pid()), e))
+    }
+
     /// Sends a signal, never to a recycled pid; a process that has ended is no error.
     ///
     /// # Errors

@@ -24,7 +24,7 @@
 //! | `heap`, `runs` | blocks with one owner or none |
 //! | `table`, `entries`, `refs`, `owned`, `ledger` | objects and who holds them |
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
-//! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
+//! | `thread`, `member`, `sweep`, `children`, `tree` | who takes part, who died, clearing up |
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
@@ -83,6 +83,7 @@ mod stats;
 mod sweep;
 mod table;
 mod thread;
+mod tree;
 mod verify;
 mod wait;
 mod waitable;

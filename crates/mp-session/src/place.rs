@@ -116,7 +116,7 @@ impl Session {
         self.own_slot().set_name(name);
     }
 
-    /// Four words of this process's slot that its parent can read: for the layer that starts processes.
+    /// Six words of this process's slot that its parent can read: for the layer that starts processes.
     pub fn user_word(&self, i: usize) -> Option<&AtomicU64> {
         self.own_slot().user.get(i)
     }
@@ -203,7 +203,7 @@ impl Place {
         self.slot().set_name(name);
     }
 
-    /// Four words of the child's slot for the layer that starts processes.
+    /// Six words of the child's slot for the layer that starts processes.
     pub fn user_word(&self, i: usize) -> Option<&AtomicU64> {
         self.slot().user.get(i)
     }

@@ -31,12 +31,12 @@ pub(crate) struct MemberSlot {
     pub(crate) result: Cell,
     pub(crate) name: [AtomicU64; 8],
     /// Free use for the layer that starts processes.
-    pub(crate) user: [AtomicU64; 4],
+    pub(crate) user: [AtomicU64; 6],
     /// The ledger's later chunks ([`crate::ledger`]).
     pub(crate) ledger_chunks: [AtomicU64; 20],
     /// A span on its way from "free run" to "small blocks" ([`crate::heap`]).
     pub(crate) span_note: AtomicU64,
-    _reserved: [AtomicU64; 7],
+    _reserved: [AtomicU64; 5],
     /// The ledger's first records.
     pub(crate) ledger_first: [AtomicU64; FIRST_LEDGER],
 }

@@ -18,6 +18,8 @@
 //! | [`forking`] | copies of a single-threaded process, and a channel that carries descriptors | `clone`, `SCM_RIGHTS` |
 //! | [`mod@handle`] | handles on their way to a child | `dup`, `DuplicateHandle` |
 //! | [`streams`] | the standard streams of this process, and its orderly end | `dup`, `atexit` |
+//! | [`signals`] | signals that ask a process to end | `sigaction` |
+//! | [`tree`] | the processes below a process | `/proc`, `pidfd_send_signal` |
 //! | [`setup`] | what a new process does to itself before it works | `prctl`, `setrlimit`, signals |
 //!
 //! Everything is also re-exported here, so that users write `mp_sys::park(..)`.
@@ -68,8 +70,10 @@ pub mod memory;
 pub mod park;
 pub mod process;
 pub mod setup;
+pub mod signals;
 pub mod spawn;
 pub mod streams;
+pub mod tree;
 
 #[doc(no_inline)]
 pub use crate::{
@@ -92,9 +96,11 @@ pub use crate::{
         reset_signals, set_affinity, set_ids, set_own_session, set_process_group, set_process_title,
         set_rlimit, set_umask,
     },
+    signals::{Decide, on_signal, signal_child},
     spawn::{
         BorrowedOsHandle, Child, Exit, OsHandle, Program, Signal, SpawnRequest, Stdio, close_all_except,
         is_out_of_descriptors, same_variable, spawn,
     },
     streams::{at_exit, borrow, duplicate_stream, join_parents_group, null_stream, stream_identity},
+    tree::{ProcessName, descendants, signal_process},
 };

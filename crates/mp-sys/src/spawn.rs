@@ -213,6 +213,24 @@ impl Child {
         self.0.try_wait()
     }
 
+    /// Sends a signal to the process group that this child leads, for as long as it is not reaped; after that nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// When nobody in it may be signalled; [`Unsupported`](io::ErrorKind::Unsupported) on Windows.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        self.0.signal_group(signal)
+    }
+
+    /// What becomes ready (readable to `poll`; on Windows signalled) when the child ends, made for the caller.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left; [`Unsupported`](io::ErrorKind::Unsupported) on macOS, and the system's error on Linux before 5.3.
+    pub fn sentinel(&self) -> io::Result<OsHandle> {
+        self.0.sentinel()
+    }
+
     /// Sends a signal. To a child that has ended already: nothing, and that is no error.
     ///
     /// # Errors

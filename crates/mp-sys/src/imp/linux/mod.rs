@@ -4,7 +4,7 @@ mod advice;
 pub(crate) mod beacon;
 mod cgroup;
 pub(crate) mod channel;
-pub(crate) use super::unix::{command, handles, streams};
+pub(crate) use super::unix::{command, handles, signals, streams};
 pub(crate) mod fork_guard;
 pub(crate) mod forking;
 mod futex;
@@ -15,5 +15,6 @@ pub(crate) mod process;
 mod robust_list;
 pub(crate) mod setup;
 pub(crate) mod spawn;
+pub(crate) mod tree;
 
 pub(crate) use super::unix::{child, liveness};

@@ -259,7 +259,19 @@ pub(crate) fn await_end(
     Ok(())
 }
 
-fn pidfd_open(pid: libc::pid_t) -> Option<OwnedFd> {
+/// What becomes readable at the end of that child; of `None` it is readable already.
+pub(crate) fn sentinel(pid: Option<libc::pid_t>) -> io::Result<OwnedFd> {
+    let fd = match pid {
+        // SAFETY: a plain call; the descriptor is close-on-exec by itself.
+        Some(pid) => check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })? as libc::c_int,
+        // SAFETY: a plain call.
+        None => check(unsafe { libc::eventfd(1, libc::EFD_CLOEXEC) })?,
+    };
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(super) fn pidfd_open(pid: libc::pid_t) -> Option<OwnedFd> {
     // SAFETY: a plain call; the descriptor is close-on-exec by itself.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).ok()?;
     // SAFETY: the kernel has just made it for us.

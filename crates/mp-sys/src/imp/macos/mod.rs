@@ -9,9 +9,10 @@ pub(crate) mod park;
 pub(crate) mod process;
 pub(crate) mod setup;
 pub(crate) mod spawn;
+pub(crate) mod tree;
 mod wait_on_address;
 
-pub(crate) use super::unix::{child, command, handles, liveness, streams};
+pub(crate) use super::unix::{child, command, handles, liveness, signals, streams};
 
 pub(crate) mod channel {
     //! There is none: local sockets keep no message boundaries here.

@@ -89,6 +89,10 @@ pub(crate) fn self_image() -> io::Result<CString> {
     CString::new(std::env::current_exe()?.into_os_string().into_vec()).map_err(io::Error::from)
 }
 
+pub(crate) fn sentinel(_pid: Option<libc::pid_t>) -> io::Result<std::os::fd::OwnedFd> {
+    crate::imp::absent::unsupported("macOS has no descriptors of processes")
+}
+
 /// Waits until the child has ended or the deadline has come. `ended` looks.
 pub(crate) fn await_end(
     _pid: libc::pid_t,

@@ -11,6 +11,7 @@ use super::call::{check, retry};
 use crate::spawn::{Exit, Signal};
 use std::{
     io,
+    os::fd::OwnedFd,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -60,19 +61,53 @@ impl Child {
         if end.is_some() {
             return Ok(());
         }
-        let number = match signal {
-            Signal::Terminate => libc::SIGTERM,
-            Signal::Kill => libc::SIGKILL,
-            Signal::Interrupt => libc::SIGINT,
-        };
         // SAFETY: a plain call. The pid is that of our child: it is not reaped, and cannot be while we hold the lock.
-        check(unsafe { libc::kill(self.pid, number) }).map(drop)
+        check(unsafe { libc::kill(self.pid, number(signal)) }).map(drop)
+    }
+
+    pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        let mut end = self.lock();
+        // A leader that has ended but is not reaped keeps the number from being given away, as a living one does.
+        if end.is_none() && look(self.pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)? == Some(Exit::Lost)
+        {
+            *end = Some(Exit::Lost);
+        }
+        if end.is_some() {
+            return Ok(());
+        }
+        // SAFETY: as in `signal`.
+        match check(unsafe { libc::killpg(self.pid, number(signal)) }) {
+            // It has not made itself the leader yet, and there is nobody but itself.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                // SAFETY: as in `signal`.
+                check(unsafe { libc::kill(self.pid, number(signal)) }).map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    pub(crate) fn sentinel(&self) -> io::Result<OwnedFd> {
+        let end = self.lock();
+        crate::imp::process::sentinel(if end.is_some() { None } else { Some(self.pid) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Exit>> {
         // Nothing that panics runs under this lock.
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+pub(crate) fn number(signal: Signal) -> libc::c_int {
+    match signal {
+        Signal::Terminate => libc::SIGTERM,
+        Signal::Kill => libc::SIGKILL,
+        Signal::Interrupt => libc::SIGINT,
+    }
+}
+
+/// Whether there is no such child, or it runs no more. One system call, also for signal handlers.
+pub(crate) fn ended_or_not_ours(pid: libc::pid_t) -> bool {
+    !matches!(wait_id(pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT), Ok(None))
 }
 
 /// Whether the child has ended, and how. With `WNOWAIT` it is not reaped.

@@ -83,6 +83,17 @@ impl Child {
         Ok(Some(exit(code)))
     }
 
+    pub(crate) fn signal_group(&self, _signal: Signal) -> io::Result<()> {
+        crate::imp::absent::unsupported("Windows signals no groups of processes")
+    }
+
+    pub(crate) fn sentinel(&self) -> io::Result<OwnedHandle> {
+        match &self.process {
+            Some(process) => process.try_clone(),
+            None => crate::imp::absent::unsupported("a sentinel of a process that was gone at once"),
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let Some(process) = &self.process else { return Ok(()) };
         let code = match signal {

@@ -14,8 +14,10 @@ pub(crate) mod memory;
 pub(crate) mod park;
 pub(crate) mod process;
 pub(crate) mod setup;
+pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod streams;
+pub(crate) mod tree;
 
 pub(crate) mod channel {
     //! There is none.
