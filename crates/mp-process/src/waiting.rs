@@ -1,6 +1,7 @@
-//! Waiting for the ends of processes together with other things ([`mp_session::wait()`], [`WaitSet`](mp_session::WaitSet)).
+//! Waiting for the ends of processes together with other things ([`mp_session::wait()`], [`WaitSet`](mp_session::WaitSet)), and in async tasks.
 
-use mp_session::{Sources, Waitable};
+use mp_session::{Sources, Waitable, ready_in};
+use mp_wire::{Message, Result};
 
 use crate::Process;
 
@@ -25,5 +26,20 @@ impl<T> Waitable for Process<T> {
 
     fn is_ready(&self) -> bool {
         self.is_certainly_dead() || !self.is_alive()
+    }
+}
+
+impl<T: Message> Process<T> {
+    /// [`Process::join`] for async tasks, on any runtime.
+    ///
+    /// # Errors
+    /// As [`Process::join`], and those of [`mp_session::ready`].
+    ///
+    /// # Blocking
+    /// Not for as long as the process runs. When it is dead the system takes a moment to finish with it, say to free its memory,
+    /// and that moment is waited for on the spot.
+    pub async fn join_async(&self) -> Result<T> {
+        ready_in(self.place().session(), self).await?;
+        self.join()
     }
 }

@@ -40,7 +40,7 @@ use crate::{PutError, Receiver, Sender};
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "T: 'static", from = "Roles<T>")]
 pub struct Queue<T> {
-    sender: Sender<T>,
+    pub(crate) sender: Sender<T>,
     pub(crate) receiver: Receiver<T>,
 }
 

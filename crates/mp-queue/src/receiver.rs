@@ -161,7 +161,7 @@ impl<T: Message> Receiver<T> {
     }
 
     #[inline]
-    fn unpack(&self, parcel: &Parcel) -> Result<T> {
+    pub(crate) fn unpack(&self, parcel: &Parcel) -> Result<T> {
         self.channel.make_known_taken(1);
         parcel.unpack()
     }

@@ -28,7 +28,8 @@
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
-//! | `waitable`, `waitset`, `observers` | waiting for many things at once |
+//! | `waitable`, `waitset`, `subscriptions`, `observers` | waiting for many things at once |
+//! | `readiness`, `reactor` | waiting in async tasks |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `shared` | what may lie in shared memory and be looked at through a reference |
@@ -69,6 +70,8 @@ mod place;
 /// For the crates above, which keep words of their own in the session.
 #[doc(hidden)]
 pub mod primitive;
+mod reactor;
+mod readiness;
 mod refs;
 mod region;
 mod report;
@@ -80,6 +83,7 @@ mod sleep;
 mod slots;
 mod spin;
 mod stats;
+mod subscriptions;
 mod sweep;
 mod table;
 mod thread;
@@ -98,6 +102,7 @@ pub use message::{MAX_PAYLOAD, Message};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
 pub use place::Place;
+pub use readiness::{Readiness, ready, ready_in};
 pub use report::{Holding, ProcessReport, Report, ThreadReport};
 pub use session::{BUDGET_VAR, DEADLOCK_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
 pub use shared::{Shared, layout_fingerprint};

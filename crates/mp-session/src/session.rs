@@ -18,6 +18,7 @@ use crate::ids::{MemberId, ThreadId};
 use crate::layout::Layout;
 use crate::ledger::Book;
 use crate::member;
+use crate::reactor::Reactor;
 use crate::region::Region;
 use crate::thread::{self, Me};
 
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) children: Children,
     /// Observers of this process that nobody uses at the moment.
     pub(crate) observers: Mutex<Vec<u32>>,
+    pub(crate) reactor: Reactor,
     pub(crate) sweeping: Mutex<()>,
     pub(crate) liveness: Option<LivenessFile>,
     memory: Option<MemoryObject>,
@@ -182,6 +184,7 @@ impl Session {
             book,
             children: Children::default(),
             observers: Mutex::new(Vec::new()),
+            reactor: Reactor::default(),
             sweeping: Mutex::new(()),
             liveness,
             memory,

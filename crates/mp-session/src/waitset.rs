@@ -11,7 +11,8 @@ use crate::observers::{GROUPS, Observer};
 use crate::primitive::{Ordering::*, fence};
 use crate::session::Session;
 use crate::spin::Spin;
-use crate::waitable::{Sources, Waitable};
+use crate::subscriptions::Subscriptions;
+use crate::waitable::Waitable;
 
 /// How long a wait goes on without a look at everything: for what a waker did not tell because it was stopped right before.
 const LOOK_AT_ALL: Duration = Duration::from_secs(1);
@@ -182,28 +183,10 @@ pub(crate) struct Set<W: Waitable> {
 
 struct Thing<W> {
     token: u64,
-    /// Where its subscriptions are.
     subscriptions: Subscriptions,
     /// Whether it is among the hot ones.
     hot: bool,
     thing: W,
-}
-
-/// Most things have one.
-#[derive(Default)]
-struct Subscriptions {
-    first: Option<u64>,
-    others: Vec<u64>,
-}
-
-impl Subscriptions {
-    fn push(&mut self, at: u64) {
-        if self.first.is_none() { self.first = Some(at) } else { self.others.push(at) }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u64> {
-        self.first.into_iter().chain(self.others.iter().copied())
-    }
 }
 
 impl<W: Waitable> Set<W> {
@@ -236,11 +219,7 @@ impl<W: Waitable> Set<W> {
         }
         let observer = self.observer()?;
         let index = self.vacant.last().copied().unwrap_or(self.things.len());
-        let mut subscriptions = Subscriptions::default();
-        if let Err(error) = subscribe(&self.session, observer, index, &thing, &mut subscriptions) {
-            subscriptions.iter().for_each(|at| self.session.0.unsubscribe(at));
-            return Err(error);
-        }
+        let subscriptions = Subscriptions::to(&self.session, observer, index, &thing)?;
         if self.vacant.pop().is_none() {
             self.things.push(None);
         }
@@ -255,7 +234,7 @@ impl<W: Waitable> Set<W> {
         let Some(index) = self.by_token.remove(&token) else { return false };
         if let Some(thing) = self.things[index].take() {
             if self.session.is_member() {
-                thing.subscriptions.iter().for_each(|at| self.session.0.unsubscribe(at));
+                thing.subscriptions.end(&self.session.0);
             }
             if thing.hot {
                 self.hot.retain(|hot| *hot != index);
@@ -345,11 +324,7 @@ impl<W: Waitable> Set<W> {
             groups &= groups - 1;
             for index in (group..self.things.len()).step_by(GROUPS as usize) {
                 let Some(thing) = &mut self.things[index] else { continue };
-                let mut told = false;
-                for at in thing.subscriptions.iter() {
-                    told |= self.session.0.take_told(at);
-                }
-                if told && !thing.hot {
+                if thing.subscriptions.take_told(&self.session.0) && !thing.hot {
                     thing.hot = true;
                     self.hot.push(index);
                 }
@@ -376,32 +351,12 @@ impl<W: Waitable> Drop for Set<W> {
             return;
         }
         for thing in self.things.iter().flatten() {
-            thing.subscriptions.iter().for_each(|at| self.session.0.unsubscribe(at));
+            thing.subscriptions.end(&self.session.0);
         }
         if let Some(observer) = self.observer {
             self.session.0.give_observer(observer);
         }
     }
-}
-
-/// Steps 1 and 2 for each of the thing's words.
-fn subscribe(
-    session: &Session,
-    observer: Observer,
-    index: usize,
-    thing: &impl Waitable,
-    to: &mut Subscriptions,
-) -> Result<()> {
-    let mut sources = Sources::default();
-    thing.sources(&mut sources);
-    let ground = &session.0.ground;
-    for word in sources.words {
-        if ground.offset_of(word) >= ground.layout.size {
-            return Err(Error::InvalidArgument { detail: "waiting for a thing of another session".into() });
-        }
-        to.push(session.0.subscribe(observer, word, index as u32 % GROUPS)?);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

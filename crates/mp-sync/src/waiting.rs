@@ -1,9 +1,10 @@
-//! Waiting for locks together with other things ([`mp_session::wait()`], [`WaitSet`](mp_session::WaitSet)).
+//! Waiting for locks together with other things ([`mp_session::wait()`], [`WaitSet`](mp_session::WaitSet)), and in async tasks.
 
-use mp_session::{Sources, Waitable};
+use mp_session::{Sources, Waitable, ready_in};
+use mp_wire::Result;
 
 use crate::raw::RawLock;
-use crate::{Lock, Mutex, Plain};
+use crate::{Lock, LockError, LockGuard, Mutex, MutexGuard, Plain};
 
 impl Waitable for RawLock {
     fn sources<'a>(&'a self, to: &mut Sources<'a>) {
@@ -48,5 +49,54 @@ impl<T: Plain> Waitable for Mutex<T> {
 
     fn is_ready(&self) -> bool {
         self.raw.is_ready()
+    }
+}
+
+impl Lock {
+    /// [`Lock::lock`] for async tasks, on any runtime.
+    ///
+    /// The guard belongs to the *thread* that polled the future to its end, as every guard does, and so is not `Send`: a task that a runtime
+    /// moves between threads cannot hold it across an `await` (it does not compile), one that stays on its thread can. Another task of the same
+    /// thread waits as if it were another thread.
+    ///
+    /// # Errors
+    /// As [`Lock::try_lock`], and those of [`mp_session::ready`].
+    ///
+    /// # If a process dies
+    /// As [`Lock::lock`].
+    ///
+    /// # Examples
+    /// ```
+    /// let lock = mp_sync::Lock::new()?;
+    /// pollster::block_on(async {
+    ///     let _guard = lock.lock_async().await?;
+    ///     assert!(lock.locked());
+    ///     Ok::<(), mp_sync::Error>(())
+    /// })?;
+    /// assert!(!lock.locked());
+    /// # Ok::<(), mp_sync::Error>(())
+    /// ```
+    pub async fn lock_async(&self) -> Result<LockGuard<'_>> {
+        loop {
+            if let Some(guard) = self.try_lock()? {
+                return Ok(guard);
+            }
+            ready_in(self.raw.session(), self).await?;
+        }
+    }
+}
+
+impl<T: Plain> Mutex<T> {
+    /// [`Mutex::lock`] for async tasks, on any runtime: see [`Lock::lock_async`] for whose the guard is.
+    ///
+    /// # Errors
+    /// As [`Mutex::try_lock`], and those of [`mp_session::ready`].
+    pub async fn lock_async(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
+        loop {
+            if let Some(guard) = self.try_lock()? {
+                return Ok(guard);
+            }
+            ready_in(self.raw.session(), self).await.map_err(LockError::Failed)?;
+        }
     }
 }

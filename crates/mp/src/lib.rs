@@ -43,7 +43,7 @@
 //! | [`pool`]: [`Pool`] | `mp-pool` | many tasks over few processes |
 //! | [`mod@queue`]: [`Queue`], [`Sender`], [`Receiver`] | `mp-queue` | messages, many to many |
 //! | [`sync`]: [`Lock`], [`Mutex`] | `mp-sync` | exclusion |
-//! | [`wait()`], [`WaitSet`], [`Waitable`] | `mp-session` | waiting for many of these at once |
+//! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
 //! | [`session`] | `mp-session` | the memory under all of them |
 //! | [`Error`], [`Result`], [`Output`] | `mp-wire` | how things end |
 //! | [`macro@main`], [`derive(Output)`](derive@Output) | `mp-macros` | |
@@ -65,7 +65,7 @@ pub use mp_process::{
     init, parent_process,
 };
 pub use mp_queue::{Queue, Receiver, Sender};
-pub use mp_session::{WaitSet, Waitable, wait};
+pub use mp_session::{WaitSet, Waitable, ready, wait};
 pub use mp_sync::{Lock, Mutex};
 pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};
 
