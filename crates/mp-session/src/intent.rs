@@ -13,6 +13,7 @@
 //! | `DESTROY` | the last steps of a destruction | entry still `DESTROYING` as noted: free block and entry, pop the stack |
 //! | `PUT_TRY`, `PUT_HELD` | filling a cell | see [`crate::cell`] |
 //! | `TAKE_TRY`, `TAKE_HELD` | emptying a cell | see [`crate::cell`] |
+//! | `TAKE_PERMIT`, `RETURN_PERMIT` | changing a count of permits | see [`crate::permit`] |
 
 use crate::primitive::Ordering::*;
 
@@ -29,6 +30,8 @@ pub(crate) enum Op {
     PutHeld = 6,
     TakeTry = 7,
     TakeHeld = 8,
+    TakePermit = 9,
+    ReturnPermit = 10,
 }
 
 /// An intent as read from a thread that is gone.
@@ -72,6 +75,8 @@ impl IntentSlot {
             6 => Op::PutHeld,
             7 => Op::TakeTry,
             8 => Op::TakeHeld,
+            9 => Op::TakePermit,
+            10 => Op::ReturnPermit,
             _ => return None,
         };
         Some(Intent {

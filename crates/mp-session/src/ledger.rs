@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::ground::Ground;
 use crate::heap::{Magazines, Tag};
-use crate::owned::Owned;
+use crate::owned::{Owned, permit_of};
 use crate::slots::FIRST_LEDGER;
 
 pub(crate) const READY: u64 = 1;
@@ -67,8 +67,8 @@ impl Book {
     }
 }
 
-/// All records of a member that own something: offset and reference. Tentative ones are not among them.
-pub(crate) fn records(ground: &Ground, member: u32) -> impl Iterator<Item = (u64, Owned)> {
+/// Where the records of a member are, those included that hold nothing.
+fn words(ground: &Ground, member: u32) -> impl Iterator<Item = u64> {
     let slot = ground.member(member);
     let first = (0..FIRST_LEDGER).map(|i| ground.offset_of(&slot.ledger_first[i]));
     let rest = slot.ledger_chunks.iter().enumerate().flat_map(|(chunk, note)| {
@@ -76,7 +76,17 @@ pub(crate) fn records(ground: &Ground, member: u32) -> impl Iterator<Item = (u64
         let count = if offset & READY != 0 { chunk_records(chunk) } else { 0 };
         (0..count).map(move |i| (offset & !READY) + i * 8)
     });
-    first.chain(rest).filter_map(|at| Some((at, Owned::unpack(ground.word(at).load(Acquire))?)))
+    first.chain(rest)
+}
+
+/// All records of a member that own a reference: offset and reference. Tentative ones are not among them.
+pub(crate) fn records(ground: &Ground, member: u32) -> impl Iterator<Item = (u64, Owned)> {
+    words(ground, member).filter_map(|at| Some((at, Owned::unpack(ground.word(at).load(Acquire))?)))
+}
+
+/// All records of a member that hold a permit: offset, and the index of the object.
+pub(crate) fn permits(ground: &Ground, member: u32) -> impl Iterator<Item = (u64, u32)> {
+    words(ground, member).filter_map(|at| Some((at, permit_of(ground.word(at).load(Acquire))?)))
 }
 
 /// Clears what a dead member's ledger still holds (tentative records), and frees its chunks.

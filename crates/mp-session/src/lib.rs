@@ -26,11 +26,14 @@
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children`, `tree` | who takes part, who died, clearing up |
 //! | `wait`, `sleep`, `spin` | sleeping and waking |
+//! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
+//! | `wait`, `in_line`, `sleep`, `spin` | sleeping and waking |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `waitable`, `waitset`, `subscriptions`, `observers` | waiting for many things at once |
 //! | `readiness`, `reactor` | waiting in async tasks |
 //! | `primitive` | the atomics, which model checks replace |
+//! | `permit` | counts, and who holds how much of them |
 //! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `shared` | what may lie in shared memory and be looked at through a reference |
 //! | `object`, `owner`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
@@ -56,6 +59,7 @@ mod ground;
 mod header;
 mod heap;
 mod ids;
+mod in_line;
 mod intent;
 mod label;
 mod layout;
@@ -66,6 +70,7 @@ mod object;
 mod observers;
 mod owned;
 mod owner;
+mod permit;
 mod place;
 /// For the crates above, which keep words of their own in the session.
 #[doc(hidden)]
@@ -98,9 +103,11 @@ pub use cell::{Cell, CellState, Status};
 pub use children::StartedProcess;
 pub use founding::{HeapSession, Prepared, inherit};
 pub use ids::{Kind, MemberId, Role, ThreadId};
+pub use in_line::{Carried, InLine};
 pub use message::{MAX_PAYLOAD, Message};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
+pub use permit::{Permit, PermitWord, permit_words};
 pub use place::Place;
 pub use readiness::{Readiness, ready, ready_in};
 pub use report::{Holding, ProcessReport, Report, ThreadReport};

@@ -22,6 +22,7 @@ impl Me<'_> {
                     let head = ground.word(intent.d);
                     finish_destroy(ground, intent.a as u32, intent.b, intent.c, head);
                 }
+                Op::TakePermit | Op::ReturnPermit => self.settle_permit(victim, intent),
                 Op::PutTry | Op::PutHeld | Op::TakeTry | Op::TakeHeld => {
                     crate::cell::settle(ground, &slot.intent, intent);
                 }

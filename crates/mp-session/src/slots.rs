@@ -67,7 +67,8 @@ pub(crate) struct ThreadSlot {
     pub(crate) wait_ticket: AtomicU64,
     /// Sequence of the next reference operation; lives on when the slot changes hands.
     pub(crate) sequence: AtomicU32,
-    _pad: AtomicU32,
+    /// The last change of a count of permits, `sequence(24) | state(8)` ([`crate::permit`]); lives on as well.
+    pub(crate) permit: AtomicU32,
 
     /// What this thread is in the middle of ([`crate::intent`]).
     pub(crate) intent: IntentSlot,
@@ -80,7 +81,9 @@ pub(crate) struct ThreadSlot {
     pub(crate) name: [AtomicU64; 2],
     /// Under how many tokens it works ([`crate::cancel`]).
     pub(crate) cancellable: AtomicU64,
-    _reserved: [AtomicU64; 2],
+    /// The wait word whose wake-up it has and has not acted on yet ([`crate::in_line`]).
+    pub(crate) carries: AtomicU64,
+    _reserved: [AtomicU64; 1],
 }
 
 /// The words of an intent; `op` is written last and cleared first.

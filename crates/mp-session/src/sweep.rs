@@ -7,7 +7,7 @@
 //! 1. every thread of the victim: its intent is settled, its stack of destructions worked off, a wake-up that it took
 //!    with it handed on; its observers are freed; then whatever it was sweeping itself is taken over;
 //! 2. the arguments that it did not take are released;
-//! 3. its ledger: every reference is released, its chunks freed;
+//! 3. its ledger: every permit is given back, every reference is released, its chunks freed;
 //! 4. its spans and chunks become anybody's;
 //! 5. its children: those that never came and those that nobody will ask about any more are cleared away;
 //! 6. its threads' slots are freed, and its own: `GONE`, with the result kept, and at once `FREE` if no parent lives that
@@ -150,6 +150,8 @@ impl Inner {
         self.free_observers_of(index);
         self.take_over_from(me, index);
         self.empty(me, &slot.arguments);
+        // Before the references: they keep the objects whose permits these are.
+        me.give_permits_back(index);
         for (record, owned) in ledger::records(ground, index) {
             self.note_departure(owned, slot, departure);
             me.release(owned, record);

@@ -137,6 +137,7 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
         }
         slot.bell.store(0, Relaxed);
         slot.waits_for.store(0, Relaxed);
+        slot.carries.store(0, Relaxed);
         slot.set_name();
         slot.cancellable.store(0, Relaxed);
         slot.wait.store(slot.wait.load(Relaxed) & !0xFF, Relaxed);

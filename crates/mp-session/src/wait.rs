@@ -52,7 +52,7 @@ pub(crate) const IDLE: u64 = 0;
 pub(crate) const WAITING: u64 = 1;
 pub(crate) const WOKEN: u64 = 2;
 
-const QUIET: u32 = 0;
+pub(crate) const QUIET: u32 = 0;
 pub(crate) const RUNG: u32 = 1;
 pub(crate) const ASLEEP: u32 = 2;
 
@@ -208,12 +208,19 @@ impl Inner {
 pub(crate) fn settle(inner: &Inner, t: u32) {
     let slot = inner.ground.thread(t);
     let seen = slot.wait.load(SeqCst);
-    if seen & 0xFF == WOKEN {
-        let key = slot.wait_key.load(Acquire);
+    let wake = |key: u64| {
         if key != 0 && key < inner.ground.layout.size {
             inner.wake_one(inner.ground.word(key));
         }
+    };
+    let woken_at = if seen & 0xFF == WOKEN { slot.wait_key.load(Acquire) } else { 0 };
+    wake(woken_at);
+    // Between the two it says both of the same wake-up.
+    let carries = slot.carries.load(Acquire);
+    if carries != woken_at {
+        wake(carries);
     }
+    slot.carries.store(0, SeqCst);
     slot.wait.store(seen & !0xFF, SeqCst);
 }
 
@@ -271,7 +278,7 @@ impl Me<'_> {
         }
     }
 
-    fn enter(&self, word: &AtomicU64) {
+    pub(crate) fn enter(&self, word: &AtomicU64) {
         let ground = &self.inner.ground;
         let slot = self.slot();
         slot.wait_key.store(ground.offset_of(word), Relaxed);
@@ -295,17 +302,25 @@ impl Me<'_> {
     }
 
     /// Stops waiting, and passes on a wake-up that came too late to be needed.
-    fn leave(&self, word: &AtomicU64) {
+    pub(crate) fn leave(&self, word: &AtomicU64) {
         let slot = self.slot();
-        let seen = slot.wait.load(SeqCst);
-        let withdrawn = seen & 0xFF == WAITING
-            && slot.wait.compare_exchange(seen, seen & !0xFF | IDLE, SeqCst, SeqCst).is_ok();
-        if withdrawn {
-            self.remove(word);
-        } else if slot.wait.load(SeqCst) & 0xFF == WOKEN {
-            slot.wait.store(seen & !0xFF | IDLE, SeqCst);
+        if !self.withdraw(word) {
+            slot.wait.store(slot.wait.load(SeqCst) & !0xFF | IDLE, SeqCst);
             self.inner.pass_on(word);
         }
+    }
+
+    /// Stops waiting. `false`: somebody has woken us, and we have the wake-up still.
+    pub(crate) fn withdraw(&self, word: &AtomicU64) -> bool {
+        let slot = self.slot();
+        let seen = slot.wait.load(SeqCst);
+        if seen & 0xFF == WAITING
+            && slot.wait.compare_exchange(seen, seen & !0xFF | IDLE, SeqCst, SeqCst).is_ok()
+        {
+            self.remove(word);
+            return true;
+        }
+        slot.wait.load(SeqCst) & 0xFF != WOKEN
     }
 
     fn remove(&self, word: &AtomicU64) {

@@ -1,11 +1,12 @@
 //! Taking a lock that is not simply free: waiting, and taking over from the dead.
 
-use mp_session::primitive::Ordering::*;
-use std::cell::{Cell, RefCell};
+use mp_session::primitive::{AtomicU64, Ordering::*};
+use std::cell::RefCell;
 
-use mp_session::ThreadId;
+use mp_session::{Session, ThreadId};
 use mp_wire::{Error, Ident, Result};
 
+use crate::hunger::{Contested, Hunger};
 use crate::raw::{Patience, RawLock, Taken};
 use crate::word::Word;
 
@@ -16,20 +17,12 @@ pub(crate) struct Contender<'a> {
     pub(crate) holder: Word,
     /// Whom we saw holding it before we went to sleep, and the name: it cannot be asked for once the dead are cleared up.
     seen: RefCell<Option<(ThreadId, Option<Ident>)>>,
-    /// How often we slept.
-    pub(crate) sleeps: Cell<u32>,
-    pub(crate) is_hungry: Cell<bool>,
+    hunger: Hunger<'a, RawLock>,
 }
 
 impl<'a> Contender<'a> {
     pub(crate) fn new(lock: &'a RawLock, holder: Word) -> Contender<'a> {
-        Contender {
-            lock,
-            holder,
-            seen: RefCell::default(),
-            sleeps: Cell::new(0),
-            is_hungry: Cell::new(false),
-        }
+        Contender { lock, holder, seen: RefCell::default(), hunger: Hunger::new(lock, holder.thread()) }
     }
 
     pub(crate) fn take(&self, patience: Patience) -> Result<Option<Taken>> {
@@ -44,12 +37,12 @@ impl<'a> Contender<'a> {
                 detail: format!("{}: this thread holds it already", self.lock.what()),
             });
         }
-        self.wait_on_porch(deadline)?;
+        self.hunger.wait_on_porch(deadline)?;
         let watch = || self.before_sleep();
         let attempt = || {
             let taken = self.attempt()?;
             if taken.is_none() {
-                self.may_get_hungry();
+                self.hunger.may_get_hungry();
             }
             Ok(taken)
         };
@@ -59,7 +52,7 @@ impl<'a> Contender<'a> {
             // Who gives up by himself is in no deadlock.
             Some(_) => session.wait(waiters, deadline, &watch, attempt),
         };
-        self.no_longer_hungry();
+        self.hunger.no_longer_hungry();
         taken
     }
 
@@ -99,7 +92,7 @@ impl<'a> Contender<'a> {
             } else if !seen.is_free() {
                 return Ok(None);
             }
-            if self.is_hungry.get() {
+            if self.hunger.is_hungry() {
                 new = new.fed();
             }
             match lock.word().compare_exchange(seen.0, new.0, SeqCst, SeqCst) {
@@ -123,7 +116,7 @@ impl<'a> Contender<'a> {
 
     /// Called right before each sleep: whose death to watch for in particular.
     fn before_sleep(&self) -> ThreadId {
-        self.sleeps.set(self.sleeps.get().saturating_add(1));
+        self.hunger.slept();
         let owner = self.lock.look().owner().unwrap_or(ThreadId::NONE);
         if !self.seen.borrow().as_ref().is_some_and(|(known, _)| *known == owner) {
             *self.seen.borrow_mut() = Some((owner, self.lock.session().ident_of(owner)));
@@ -137,5 +130,33 @@ impl<'a> Contender<'a> {
         let seen =
             self.seen.borrow().as_ref().filter(|(id, _)| *id == owner).and_then(|(_, name)| name.clone());
         seen.or_else(|| self.lock.object().departed(mp_session::Role::First).map(|(who, _)| who))
+    }
+}
+
+impl Contested for RawLock {
+    const HUNGRY: u64 = Word::HUNGRY;
+
+    fn session(&self) -> &Session {
+        RawLock::session(self)
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        RawLock::word(self)
+    }
+
+    fn starving(&self) -> &AtomicU64 {
+        RawLock::starving(self)
+    }
+
+    fn porch(&self) -> &AtomicU64 {
+        RawLock::porch(self)
+    }
+
+    fn is_free(word: u64) -> bool {
+        Word(word).is_free()
+    }
+
+    fn holder(&self) -> Option<&AtomicU64> {
+        Some(RawLock::word(self))
     }
 }

@@ -59,7 +59,7 @@ const PLAN: Blueprint = Blueprint { kind: Kind::EVENT, fingerprint: 0, shape: Sh
 /// ```
 #[derive(Clone)]
 pub struct Event {
-    anchor: Anchor,
+    pub(crate) anchor: Anchor,
 }
 
 handle!(Event, PLAN);

@@ -33,6 +33,17 @@ impl<'a, T: Plain> MutexGuard<'a, T> {
         MutexGuard { mutex, stays_here: PhantomData }
     }
 
+    pub(crate) fn of(&self) -> &'a Mutex<T> {
+        self.mutex
+    }
+
+    /// Gives the lock back, while the thread goes on counting as an owner.
+    pub(crate) fn give_back_owning(self) {
+        let raw = &self.mutex.raw;
+        raw.give_back(raw.look().thread());
+        std::mem::forget(self);
+    }
+
     /// Says that the value is whole again after an owner died over it.
     pub fn mark_consistent(&mut self) {
         self.mutex.raw.mark_consistent();

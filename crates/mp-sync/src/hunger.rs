@@ -19,43 +19,88 @@
 //!
 //! A *stopped* t holds up newcomers only: who has been on the porch for `PORCH` and finds the lock free takes the flag
 //! down; t will raise it again when it goes on and still has to wait.
+//!
+//! Locks and semaphores have this in common: "free" means that there is something to have.
 
-use mp_session::primitive::{Ordering::*, has_passed};
+use mp_session::primitive::{AtomicU64, Ordering::*, has_passed};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use mp_session::ThreadId;
+use mp_session::{Session, ThreadId};
 use mp_wire::Result;
-
-use crate::contended::Contender;
-use crate::word::Word;
 
 /// How many sleeps in vain make hungry.
 const PATIENCE: u32 = 4;
 /// How long a hungry waiter may leave a free lock untouched before others come first again.
 const PORCH: Duration = Duration::from_millis(5);
 
-impl Contender<'_> {
+/// Something that waiters compete for, in a word that has a flag for hunger.
+pub(crate) trait Contested {
+    /// The flag.
+    const HUNGRY: u64;
+    fn session(&self) -> &Session;
+    fn word(&self) -> &AtomicU64;
+    /// The word that names who starves.
+    fn starving(&self) -> &AtomicU64;
+    /// Where newcomers wait.
+    fn porch(&self) -> &AtomicU64;
+    /// Whether a word says that there is something to have.
+    fn is_free(word: u64) -> bool;
+    /// The word that names the holder, if there is one holder at a time.
+    fn holder(&self) -> Option<&AtomicU64>;
+}
+
+/// A waiter that keeps count.
+pub(crate) struct Hunger<'a, C: Contested> {
+    on: &'a C,
+    me: ThreadId,
+    /// How often it slept.
+    sleeps: Cell<u32>,
+    is_hungry: Cell<bool>,
+}
+
+impl<'a, C: Contested> Hunger<'a, C> {
+    pub(crate) fn new(on: &'a C, me: ThreadId) -> Hunger<'a, C> {
+        Hunger { on, me, sleeps: Cell::new(0), is_hungry: Cell::new(false) }
+    }
+
+    /// Whether others wait for us to be served: who takes it then takes the flag down in the same step.
+    pub(crate) fn is_hungry(&self) -> bool {
+        self.is_hungry.get()
+    }
+
+    /// Called right before each sleep.
+    pub(crate) fn slept(&self) {
+        self.sleeps.set(self.sleeps.get().saturating_add(1));
+    }
+
+    fn somebody_is_hungry(&self) -> bool {
+        self.on.word().load(Acquire) & C::HUNGRY != 0
+    }
+
     /// Waits as long as somebody hungry comes first.
     pub(crate) fn wait_on_porch(&self, deadline: Option<Instant>) -> Result<()> {
-        let lock = self.lock;
-        while lock.look().is_hungry() {
+        let (on, session) = (self.on, self.on.session());
+        while self.somebody_is_hungry() {
             let until = Instant::now() + PORCH;
-            let starving = || ThreadId::from_bits(lock.starving().load(SeqCst));
+            let starving = || ThreadId::from_bits(on.starving().load(SeqCst));
             let open = || {
-                let open = !lock.look().is_hungry() || lock.session().is_gone(starving());
+                let open = !self.somebody_is_hungry() || session.is_gone(starving());
                 Ok(open.then_some(()))
             };
-            let (session, porch) = (lock.session(), lock.porch());
-            let admitted = match deadline {
+            let admitted = match (deadline, on.holder()) {
                 // Out here we wait for the lock's holder as those inside do.
-                None => session.wait_for_holder(porch, Some(until), lock.word(), &starving, open),
-                Some(d) => session.wait(porch, Some(d.min(until)), &starving, open),
+                (None, Some(holder)) => {
+                    session.wait_for_holder(on.porch(), Some(until), holder, &starving, open)
+                }
+                _ => {
+                    session.wait(on.porch(), Some(deadline.map_or(until, |d| d.min(until))), &starving, open)
+                }
             }?;
             if deadline.is_some_and(has_passed) {
                 return Ok(()); // one attempt is still due
             }
-            let seen = lock.look();
-            if admitted.is_some() || seen.is_free() {
+            if admitted.is_some() || C::is_free(on.word().load(Acquire)) {
                 self.open_porch(starving());
                 return Ok(());
             }
@@ -65,16 +110,16 @@ impl Contender<'_> {
 
     /// Takes the flag down for somebody who is gone or does not come.
     fn open_porch(&self, starving: ThreadId) {
-        let lock = self.lock;
-        if !lock.look().is_hungry() {
+        let on = self.on;
+        if !self.somebody_is_hungry() {
             return;
         }
-        lock.word().fetch_and(Word::NOT_HUNGRY, SeqCst);
-        if lock.session().is_gone(starving) {
+        on.word().fetch_and(!C::HUNGRY, SeqCst);
+        if on.session().is_gone(starving) {
             // Not ours to keep: the next hungry one would replace it anyway.
-            let _ = lock.starving().compare_exchange(starving.to_bits(), 0, SeqCst, SeqCst);
+            let _ = on.starving().compare_exchange(starving.to_bits(), 0, SeqCst, SeqCst);
         }
-        lock.session().wake_all(lock.porch());
+        on.session().wake_all(on.porch());
     }
 
     /// After an attempt in vain.
@@ -82,33 +127,33 @@ impl Contender<'_> {
         if self.sleeps.get() < PATIENCE {
             return;
         }
-        let lock = self.lock;
+        let on = self.on;
         if !self.is_hungry.get() {
-            let other = ThreadId::from_bits(lock.starving().load(SeqCst));
-            if !other.is_none() && !lock.session().is_gone(other) {
+            let other = ThreadId::from_bits(on.starving().load(SeqCst));
+            if !other.is_none() && !on.session().is_gone(other) {
                 return; // one at a time
             }
-            let me = self.holder.thread().to_bits();
-            if lock.starving().compare_exchange(other.to_bits(), me, SeqCst, SeqCst).is_err() {
+            let me = self.me.to_bits();
+            if on.starving().compare_exchange(other.to_bits(), me, SeqCst, SeqCst).is_err() {
                 return;
             }
             self.is_hungry.set(true);
         }
-        let seen = lock.look();
-        if !seen.is_free() && !seen.is_hungry() {
-            // In vain if the lock changed just now: then there is another attempt to come.
-            let _ = lock.word().compare_exchange(seen.0, seen.hungry().0, SeqCst, SeqCst);
+        let seen = on.word().load(Acquire);
+        if !C::is_free(seen) && seen & C::HUNGRY == 0 {
+            // In vain if the word changed just now: then there is another attempt to come.
+            let _ = on.word().compare_exchange(seen, seen | C::HUNGRY, SeqCst, SeqCst);
         }
     }
 
-    /// Has the lock, or has given up: lets the others in.
+    /// Has what it wanted, or has given up: lets the others in.
     pub(crate) fn no_longer_hungry(&self) {
         if !self.is_hungry.take() {
             return;
         }
-        let lock = self.lock;
-        lock.word().fetch_and(Word::NOT_HUNGRY, SeqCst);
-        lock.starving().store(0, SeqCst);
-        lock.session().wake_all(lock.porch());
+        let on = self.on;
+        on.word().fetch_and(!C::HUNGRY, SeqCst);
+        on.starving().store(0, SeqCst);
+        on.session().wake_all(on.porch());
     }
 }

@@ -87,6 +87,7 @@
 struct Readme;
 
 mod anchor;
+mod condition;
 mod contended;
 mod embedded;
 mod event;
@@ -99,9 +100,12 @@ mod owner_died;
 mod plain;
 mod raw;
 mod rlock;
+mod semaphore;
+mod suspend;
 mod waiting;
 mod word;
 
+pub use condition::Condition;
 pub use event::Event;
 pub use guard::MutexGuard;
 pub use lock::{Lock, LockGuard};
@@ -114,6 +118,8 @@ pub use once::{Once, OnceLock, OnceState};
 pub use owner_died::{LockError, OwnerDied, ValueGuard, ValueGuardMut};
 pub use plain::Plain;
 pub use rlock::{RLock, RLockGuard};
+pub use semaphore::{BoundedSemaphore, Semaphore, SemaphoreGuard};
+pub use suspend::Lockable;
 
 /// For the macros, and for mp's crates that have locks in objects of their own.
 #[doc(hidden)]

@@ -192,7 +192,7 @@ impl Lock {
     }
 
     #[inline]
-    fn guard(&self, me: ThreadId, taken: Taken) -> LockGuard<'_> {
+    pub(crate) fn guard(&self, me: ThreadId, taken: Taken) -> LockGuard<'_> {
         LockGuard { lock: self, me, died: taken.news(), stays_here: PhantomData }
     }
 }
@@ -242,7 +242,15 @@ pub struct LockGuard<'a> {
 // SAFETY: a shared guard lets another thread see the name in it, and nothing else.
 unsafe impl Sync for LockGuard<'_> {}
 
-impl LockGuard<'_> {
+impl<'a> LockGuard<'a> {
+    pub(crate) fn of(&self) -> &'a Lock {
+        self.lock
+    }
+
+    pub(crate) fn owner(&self) -> ThreadId {
+        self.me
+    }
+
     /// The process that died holding the lock right before us, if one did: what it was working on may be half done. One whose
     /// name is not known any more has pid 0.
     pub fn owner_died(&self) -> Option<&Ident> {

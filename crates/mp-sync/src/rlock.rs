@@ -57,7 +57,7 @@ use crate::word::Word;
 /// ```
 #[derive(Clone)]
 pub struct RLock {
-    raw: RawLock,
+    pub(crate) raw: RawLock,
     /// How often the owner has taken it beyond the first time.
     again: NonNull<AtomicU64>,
 }
@@ -247,8 +247,15 @@ impl RLock {
         true
     }
 
+    /// How often beyond the first time, from now on. Only the owner may. What it was.
+    pub(crate) fn set_again(&self, again: u64) -> u64 {
+        let before = self.again().load(Relaxed);
+        self.again().store(again, Relaxed);
+        before
+    }
+
     #[inline]
-    fn guard(&self, me: ThreadId, taken: Taken) -> RLockGuard<'_> {
+    pub(crate) fn guard(&self, me: ThreadId, taken: Taken) -> RLockGuard<'_> {
         RLockGuard { lock: self, me, died: taken.news(), stays_here: PhantomData }
     }
 }
@@ -299,7 +306,15 @@ pub struct RLockGuard<'a> {
 // SAFETY: a shared guard lets another thread see the name in it, and nothing else.
 unsafe impl Sync for RLockGuard<'_> {}
 
-impl RLockGuard<'_> {
+impl<'a> RLockGuard<'a> {
+    pub(crate) fn of(&self) -> &'a RLock {
+        self.lock
+    }
+
+    pub(crate) fn owner(&self) -> ThreadId {
+        self.me
+    }
+
     /// The process that died holding the lock right before us, if one did: what it was working on may be half done. One whose
     /// name is not known any more has pid 0.
     pub fn owner_died(&self) -> Option<&Ident> {

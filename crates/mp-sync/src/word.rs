@@ -32,8 +32,8 @@ impl Word {
     pub(crate) const FREE: Word = Word(0);
     /// What stays when the lock is given back, as a mask.
     pub(crate) const LASTING: u64 = INCONSISTENT | HUNGRY;
-    /// Everything but [`HUNGRY`], as a mask.
-    pub(crate) const NOT_HUNGRY: u64 = !HUNGRY;
+    /// The flag for hunger.
+    pub(crate) const HUNGRY: u64 = HUNGRY;
     /// Everything but [`INCONSISTENT`], as a mask.
     pub(crate) const CONSISTENT: u64 = !INCONSISTENT;
 
@@ -68,10 +68,6 @@ impl Word {
         self.0 & INCONSISTENT != 0
     }
 
-    pub(crate) fn is_hungry(self) -> bool {
-        self.0 & HUNGRY != 0
-    }
-
     /// The owner whose death gives the lock on: none of a free or an anonymous one.
     pub(crate) fn owner(self) -> Option<ThreadId> {
         (!self.is_free() && !self.is_anonymous()).then(|| self.thread())
@@ -91,6 +87,7 @@ impl Word {
         Word(self.0 | INCONSISTENT)
     }
 
+    #[cfg(test)]
     pub(crate) fn hungry(self) -> Word {
         Word(self.0 | HUNGRY)
     }

@@ -2,9 +2,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod condition;
 mod event;
 mod once;
 mod rlock;
+mod semaphore;
 
 use std::time::Duration;
 
