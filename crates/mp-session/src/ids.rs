@@ -115,6 +115,8 @@ impl Kind {
     pub const ONCE_LOCK: Kind = Kind(26);
     /// `mp_queue` queues.
     pub const QUEUE: Kind = Kind(32);
+    /// `mp_pipe` pipes.
+    pub const PIPE: Kind = Kind(40);
     /// `mp_shared::Value`.
     pub const VALUE: Kind = Kind(48);
     /// `mp_shared::Array`.
@@ -150,6 +152,7 @@ impl Kind {
             Kind::ONCE => "Once".into(),
             Kind::ONCE_LOCK => "OnceLock".into(),
             Kind::QUEUE => "Queue".into(),
+            Kind::PIPE => "Pipe".into(),
             Kind::VALUE => "Value".into(),
             Kind::ARRAY => "Array".into(),
             Kind::RAW => "raw value or array".into(),

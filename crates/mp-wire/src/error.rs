@@ -46,6 +46,14 @@ pub enum Error {
         /// How the last one left.
         how: Option<Departure>,
     },
+    /// Whoever sent a message ended, or gave up, in the middle of it. What came before it was whole.
+    #[error("{what}: a message was cut off in the middle{}", sent_by(.who))]
+    Torn {
+        /// The object.
+        what: String,
+        /// Who sent it, if that is known.
+        who: Option<Ident>,
+    },
     /// The owner of a lock died while it held it. What the lock guards may be half changed.
     #[error("{what}: its owner{} died holding it", in_front(.who))]
     OwnerDied {
@@ -255,6 +263,14 @@ fn in_front(who: &Option<Ident>) -> impl Display {
     })
 }
 
+/// The tail of [`Error::Torn`].
+fn sent_by(who: &Option<Ident>) -> impl Display {
+    fmt::from_fn(move |f| match who {
+        Some(who) => write!(f, ", sent by {who}"),
+        None => Ok(()),
+    })
+}
+
 /// "a waits for X, held by b, who waits for Y, held by a".
 fn ring(cycle: &[BlockedThread]) -> impl Display {
     fmt::from_fn(move |f| {
@@ -328,9 +344,10 @@ impl Error {
     /// The process that the error is about, if it names one.
     pub fn who(&self) -> Option<&Ident> {
         match self {
-            Self::Disconnected { who, .. } | Self::OwnerDied { who, .. } | Self::Broken { who, .. } => {
-                who.as_ref()
-            }
+            Self::Disconnected { who, .. }
+            | Self::OwnerDied { who, .. }
+            | Self::Broken { who, .. }
+            | Self::Torn { who, .. } => who.as_ref(),
             Self::Died { who, .. } | Self::Exited { who, .. } => Some(who),
             _ => None,
         }
@@ -350,6 +367,7 @@ impl Error {
             Self::NotOwner { .. } => ErrorKind::PermissionDenied,
             Self::Decode { .. } | Self::Encode { .. } => ErrorKind::InvalidData,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Torn { .. } => ErrorKind::UnexpectedEof,
             Self::Cancelled => ErrorKind::Interrupted,
             Self::Deadlock { .. } => ErrorKind::Deadlock,
             Self::Failed(Failure { source: Some(source), .. }) => source.io_kind(),

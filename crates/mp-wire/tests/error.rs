@@ -27,6 +27,7 @@ fn all() -> Vec<Error> {
         Error::Closed { what: text() },
         Error::Disconnected { what: text(), who: Some(bob()), how: Some(Departure::Signalled(9)) },
         Error::Disconnected { what: text(), who: None, how: None },
+        Error::Torn { what: text(), who: Some(bob()) },
         Error::OwnerDied { what: text(), who: Some(bob()) },
         Error::Deadlock { cycle: ring() },
         Error::Broken { what: text(), why: text(), who: Some(bob()) },
