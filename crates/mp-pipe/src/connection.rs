@@ -55,7 +55,7 @@ thread_local! {
 /// # Ok::<(), mp_pipe::Error>(())
 /// ```
 pub struct Connection {
-    end: End,
+    pub(crate) end: End,
 }
 
 impl Connection {

@@ -41,7 +41,7 @@
 //! | `stream`, `frame` | bytes in shared memory, and what they say; the table of deaths |
 //! | `turn` | several threads at one end |
 //! | `cells` | messages with handles |
-//! | `deadline` | how long to wait |
+//! | `deadline`, `waiting` | how long to wait, and waiting for other things besides |
 //!
 //! # Limits
 //!
@@ -66,6 +66,7 @@ mod one_way;
 mod receive;
 mod stream;
 mod turn;
+mod waiting;
 
 pub use connection::Connection;
 pub use errors::{RecvIntoError, SendError};

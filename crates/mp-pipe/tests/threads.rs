@@ -325,3 +325,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn connections_can_be_waited_for_together() {
+    let pipes: Vec<(Connection, Connection)> = (0..40).map(|_| pipe_with_capacity(0).unwrap()).collect();
+    let (ours, theirs): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
+    let all: Vec<&dyn mp_session::Waitable> = ours.iter().map(|c| c as &dyn mp_session::Waitable).collect();
+    assert!(mp_session::wait(&all, Duration::from_millis(10)).unwrap().is_empty());
+    let sender = thread::spawn(move || {
+        theirs[7].send(7).unwrap();
+        theirs
+    });
+    assert_eq!(mp_session::wait(&all, SOON).unwrap(), [7]);
+    assert_eq!(ours[7].recv::<i32>().unwrap(), 7);
+    let mut theirs = sender.join().unwrap();
+    let dropper = thread::spawn(move || drop(theirs.remove(12)));
+    let ready = mp_session::wait(&all, SOON).unwrap();
+    assert!(ready.contains(&12), "the end is something to be told: {ready:?}");
+    dropper.join().unwrap();
+}

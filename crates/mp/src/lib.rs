@@ -42,6 +42,7 @@
 //! | [`process`]: [`Process`], [`init`], [`enable_in_tests!`] | `mp-process` | a function running in another process |
 //! | [`pool`]: [`Pool`] | `mp-pool` | many tasks over few processes |
 //! | [`mod@queue`]: [`Queue`], [`Sender`], [`Receiver`] | `mp-queue` | messages, many to many |
+//! | [`mod@pipe`]: [`Connection`] | `mp-pipe` | messages, between two ends |
 //! | [`sync`]: [`Lock`], [`Mutex`] | `mp-sync` | exclusion |
 //! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
 //! | [`session`] | `mp-session` | the memory under all of them |
@@ -59,6 +60,7 @@
 struct Readme;
 
 pub use mp_macros::{Output, main};
+pub use mp_pipe::Connection;
 pub use mp_pool::Pool;
 pub use mp_process::{
     CancelToken, Process, Run, StartMethod, active_children, cpu_count, current_process, enable_in_tests,
@@ -69,6 +71,7 @@ pub use mp_session::{WaitSet, Waitable, ready, wait};
 pub use mp_sync::{Lock, Mutex};
 pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};
 
+pub use mp_pipe as pipe;
 pub use mp_pool as pool;
 pub use mp_process as process;
 pub use mp_queue as queue;
@@ -80,7 +83,7 @@ pub use mp_wire as wire;
 ///
 /// The error types are not in it: write `mp::Result` and `mp::Error`.
 pub mod prelude {
-    pub use crate::{Lock, Mutex, Pool, Process, Queue, Receiver, Sender, queue};
+    pub use crate::{Connection, Lock, Mutex, Pool, Process, Queue, Receiver, Sender, pipe, queue};
 }
 
 /// For the macros.
