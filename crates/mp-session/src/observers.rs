@@ -319,3 +319,7 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::mem_forget, reason = "no destructor runs in a killed process")]
+mod tests;
