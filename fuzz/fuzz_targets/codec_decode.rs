@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::fuzz_target;
+use mp_fuzz::bounded;
 use mp_wire::{Cbor, Codec, Error, Failure, Json, Message, PanicReport, decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ enum Loose {
 }
 
 fn check<T: Message>(codec: Codec, bytes: &[u8]) {
-    if let Ok(value) = decode::<T>(codec, bytes, Vec::new()) {
+    if let Ok(value) = bounded(bytes.len(), || decode::<T>(codec, bytes, Vec::new())) {
         let mut again = Vec::new();
         let encoded = encode(&value, &mut again).expect("what was decoded can be encoded");
         assert_eq!(encoded.codec, codec);

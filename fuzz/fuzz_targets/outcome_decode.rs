@@ -3,10 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mp_fuzz::bounded;
 use mp_wire::Outcome;
 
 fuzz_target!(|bytes: &[u8]| {
-    let (outcome, taken) = Outcome::decode(bytes);
+    let (outcome, taken) = bounded(bytes.len(), || Outcome::decode(bytes));
     assert!(taken <= bytes.len());
     let mut again = Vec::new();
     outcome.encode(&mut again);

@@ -6,6 +6,7 @@
 
 mod cross;
 mod examples;
+mod fuzz;
 mod leftovers;
 mod lint;
 mod model;
@@ -53,6 +54,7 @@ const STEPS: &[Step] = &[
     step("tests", "the tests, each program under a time limit", tests::debug),
     step("doctests", "the examples in the documentation", tests::doctests),
     step("model", "the model checks, shortly", model::short),
+    step("fuzz", "the fuzz targets, some seconds each", fuzz::short),
     step("docs", "the documentation, warnings as errors", lint::docs),
     step("deny", "dependencies: bans, licences, sources", lint::deny),
     step("package", "what would be published", package::run),

@@ -8,6 +8,7 @@
 //! | `cross` | `cross.rs` | the targets that are not the host: prepare, lint, test |
 //! | `tidy` | `tidy.rs`, `tidy/` | the house rules that no compiler knows |
 //! | `model` | `model.rs` | the crates' own code under schedules and deaths of our choice |
+//! | `fuzz` | `fuzz.rs` | the fuzz targets |
 //! | `bench`, `torture` | `runners.rs` | start the benchmarks, the torture run |
 //! | `limit` | `limit.rs` | internal: run a program under a time limit |
 //!
@@ -17,6 +18,7 @@
 
 mod ci;
 mod cross;
+mod fuzz;
 mod job;
 mod json;
 mod limit;
@@ -44,6 +46,8 @@ cargo xtask COMMAND
   tidy                  the rules of the house that no compiler checks
   model [--iterations N] [--seed N] [NAME]...
                         model checks: interleavings and deaths that a scheduler chooses
+  fuzz [--seconds N] [TARGET]...
+                        the fuzz targets, each for so long (60 s)
   bench [NAME] [-- ARG...]
   torture [--seconds N] [--seed N]
 ";
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Some("cross") => cross::main(&rest),
         Some("tidy") => tidy::main(),
         Some("model") => model::main(&rest),
+        Some("fuzz") => fuzz::main(&rest),
         Some("bench") => runners::bench(&rest),
         Some("torture") => runners::torture(&rest),
         Some("help" | "--help" | "-h" | "") => {

@@ -48,6 +48,9 @@ mod child;
 mod current;
 mod ending;
 mod fork_server;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handles;
 mod launch;
 mod panics;

@@ -55,6 +55,9 @@ mod children;
 mod deadlock;
 mod entries;
 mod founding;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ground;
 mod header;
 mod heap;

@@ -224,6 +224,9 @@ impl<'s> Me<'s> {
     /// The caller holds a reference of that role already, which is what keeps the object.
     pub(crate) fn retain(&self, owned: Owned, to: u64) -> Result<()> {
         let (ground, slot) = (self.ground(), self.slot());
+        if owned.index >= ground.layout.entry_count {
+            return Err(Error::Forged { what: format!("a reference to object {}", owned.index) });
+        }
         let sequence = self.next_sequence();
         slot.intent.begin(Op::Retain, owned.pack(), to, owned.pack(), u64::from(sequence));
         let tag = refs::Tag { thread: self.index, sequence };
@@ -339,7 +342,8 @@ pub(crate) fn finish_destroy(ground: &Ground, index: u32, state: u64, next: u64,
 /// Calls `f` for each word of the object that owns a reference.
 fn each_child(ground: &Ground, entry: &Entry, mut f: impl FnMut(u64, Owned)) {
     let mut visit = |at: u64| {
-        if let Some(owned) = Owned::unpack(ground.word(at).load(Acquire)) {
+        let owned = Owned::unpack(ground.word(at).load(Acquire));
+        if let Some(owned) = owned.filter(|owned| owned.index < ground.layout.entry_count) {
             f(at, owned);
         }
     };
