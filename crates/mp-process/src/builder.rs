@@ -39,6 +39,7 @@ use crate::target::{self, Run, Shim, Target};
 pub struct Builder {
     name: Option<String>,
     method: Option<StartMethod>,
+    daemon: Option<bool>,
     env: Vec<(OsString, Option<OsString>)>,
     env_clear: bool,
     streams: [Option<Stream>; 3],
@@ -57,9 +58,10 @@ impl Builder {
         self
     }
 
-    /// Whether it ends with this process, however that ends.
+    /// Whether it ends with this process, however that ends. By default it is what this process is: a daemon's children, if it
+    /// [may have any](Builder::may_have_children), are daemons.
     pub fn daemon(mut self, daemon: bool) -> Builder {
-        self.spec.daemon = daemon;
+        self.daemon = Some(daemon);
         self
     }
 
@@ -215,6 +217,7 @@ impl Builder {
         let name = self.name.take().unwrap_or_else(current::next_name);
         self.spec.target = target::name_of(shim);
         self.spec.image = mp_sys::image_id();
+        self.spec.daemon = self.daemon.unwrap_or_else(current::is_daemon);
         self.spec.depth = current::depth() + 1;
         self.spec.start_method = current::method().code();
         let changed = self.env_clear || !self.env.is_empty();

@@ -48,6 +48,10 @@ pub(crate) fn set_role(spec: &Spec) {
     METHOD.store(spec.start_method, Relaxed);
 }
 
+pub(crate) fn is_daemon() -> bool {
+    ROLE.get().is_some_and(|r| r.daemon)
+}
+
 pub(crate) fn depth() -> u32 {
     ROLE.get().map_or(0, |r| r.depth)
 }
@@ -105,8 +109,20 @@ pub fn current_process() -> CurrentProcess {
     CurrentProcess {
         pid: mp_sys::current_pid(),
         name: Session::existing().map_or_else(|| "MainProcess".into(), |s| s.name()),
-        daemon: ROLE.get().is_some_and(|r| r.daemon),
+        daemon: is_daemon(),
     }
+}
+
+/// Gives this process another name (Python's `current_process().name = ...`). It shows up in errors of others, in reports and, in short, in
+/// `ps`; the handle that its parent has keeps the old one.
+///
+/// # Errors
+/// As [`Session::current`].
+pub fn set_current_name(name: &str) -> Result<()> {
+    Session::current()?.set_name(name);
+    // A name that the system does not take is no reason to fail.
+    let _ = mp_sys::set_process_title(name);
+    Ok(())
 }
 
 /// The process that started this one (Python's `parent_process()`).

@@ -69,7 +69,7 @@ mod waiting;
 
 pub use builder::Builder;
 pub use child::init;
-pub use current::{CurrentProcess, ParentProcess, current_process, parent_process};
+pub use current::{CurrentProcess, ParentProcess, current_process, parent_process, set_current_name};
 pub use handles::OsHandle;
 pub use mp_macros::{Output, main};
 pub use mp_session::CancelToken;

@@ -79,10 +79,8 @@ extern "C" fn finish() {
         // The same for all, so that many who are stubborn take no longer than one.
         let soon = std::time::Instant::now() + std::time::Duration::from_millis(500);
         for (child, ends) in children.iter().zip(ends) {
-            if ends {
-                if matches!(child.process.wait(Some(soon)), Ok(None)) {
-                    let _ = child.process.signal(mp_sys::Signal::Kill);
-                }
+            if ends && matches!(child.process.wait(Some(soon)), Ok(None)) {
+                let _ = child.process.signal(mp_sys::Signal::Kill);
             }
             // Nobody is left to tell if the system cannot wait.
             let _ = child.process.wait(None);
