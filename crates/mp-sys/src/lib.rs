@@ -9,6 +9,7 @@
 //! | module | idea | the kernel's part in it |
 //! |---|---|---|
 //! | [`memory`] | one anonymous memory object, mapped by every process of a session | memfd, section, unlinked shm |
+//! | [`named_memory`] | memory under a name, as CPython makes and finds it | `shm_open`, named section |
 //! | [`mod@park`] | a thread sleeps on a word and watches other words for deaths | futex, `futex_waitv`, events |
 //! | [`beacon`] | a word that the kernel marks when its thread dies | the robust list |
 //! | [`liveness`] | a lock that a process holds for as long as it lives | `fcntl` record locks |
@@ -28,7 +29,7 @@
 //!
 //! ```text
 //!                    facade: documentation and shared types, no system call
-//!   memory  park  beacon  liveness  process  command  spawn  forking  streams  setup
+//!   memory  named_memory  park  beacon  liveness  process  command  spawn  forking  streams  setup
 //!      \      |      |       |        |        |       |       |        |      /
 //!       imp::linux        imp::windows         imp::macos
 //!              \                                /
@@ -67,6 +68,7 @@ pub mod forking;
 pub mod handle;
 pub mod liveness;
 pub mod memory;
+pub mod named_memory;
 pub mod park;
 pub mod process;
 pub mod setup;
@@ -86,6 +88,7 @@ pub use crate::{
         Inherited, Mapping, MemoryObject, SPARSE_IS_FREE, address_space_limit, file_size_limit,
         memory_available, page_size,
     },
+    named_memory::{NAMED_MEMORY_PREFIX, NamedMemory},
     park::{Bell, ProcessWatch, Watch, Woken, park, ring},
     process::{
         BirthWindow, ProcessState, cpu_count, current_pid, current_thread_id, exit_now, image_id, parent_pid,

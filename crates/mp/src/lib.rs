@@ -45,13 +45,14 @@
 //! | [`mod@pipe`]: [`Connection`] | `mp-pipe` | messages, between two ends |
 //! | [`sync`]: [`Lock`], [`Mutex`] | `mp-sync` | exclusion |
 //! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
+//! | [`shared`]: [`Value`], [`Array`], [`SharedMemory`], [`SharedVec`], [`ShareableList`] | `mp-shared` | data in shared memory |
 //! | [`session`] | `mp-session` | the memory under all of them |
 //! | [`Error`], [`Result`], [`Output`] | `mp-wire` | how things end |
-//! | [`macro@main`], [`derive(Output)`](derive@Output) | `mp-macros` | |
+//! | [`macro@main`], [`derive(Output)`](derive@Output), [`derive(Shared)`](derive@Shared) | `mp-macros` | |
 //!
 //! # Features
 //!
-//! `json` and `cbor`: [`wire::Json`](mp_wire) and [`wire::Cbor`](mp_wire), for types that the default encoding cannot read back.
+//! `ndarray`: views of shared data as `ndarray` arrays. `json` and `cbor`: [`wire::Json`](mp_wire) and [`wire::Cbor`](mp_wire), for types that the default encoding cannot read back.
 
 #![forbid(unsafe_code)]
 
@@ -59,7 +60,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use mp_macros::{Output, main};
+pub use mp_macros::{Output, Shared, main};
 pub use mp_pipe::Connection;
 pub use mp_pool::Pool;
 pub use mp_process::{
@@ -68,6 +69,7 @@ pub use mp_process::{
 };
 pub use mp_queue::{Queue, Receiver, Sender};
 pub use mp_session::{WaitSet, Waitable, ready, wait};
+pub use mp_shared::{Array, ShareableList, SharedMemory, SharedVec, Value};
 pub use mp_sync::{Lock, Mutex};
 pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};
 
@@ -76,6 +78,7 @@ pub use mp_pool as pool;
 pub use mp_process as process;
 pub use mp_queue as queue;
 pub use mp_session as session;
+pub use mp_shared as shared;
 pub use mp_sync as sync;
 pub use mp_wire as wire;
 
@@ -83,12 +86,16 @@ pub use mp_wire as wire;
 ///
 /// The error types are not in it: write `mp::Result` and `mp::Error`.
 pub mod prelude {
-    pub use crate::{Connection, Lock, Mutex, Pool, Process, Queue, Receiver, Sender, pipe, queue};
+    pub use crate::{
+        Array, Connection, Lock, Mutex, Pool, Process, Queue, Receiver, Sender, ShareableList, SharedMemory,
+        SharedVec, Value, pipe, queue,
+    };
 }
 
 /// For the macros.
 #[doc(hidden)]
 pub mod __private {
     pub use mp_process::__private::init;
+    pub use mp_session;
     pub use mp_wire;
 }

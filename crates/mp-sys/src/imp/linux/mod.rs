@@ -10,6 +10,7 @@ pub(crate) mod forking;
 mod futex;
 pub(crate) mod image;
 pub(crate) mod memory;
+pub(crate) mod named_memory;
 pub(crate) mod park;
 pub(crate) mod process;
 mod robust_list;

@@ -5,6 +5,7 @@ pub(crate) mod fork_guard;
 pub(crate) mod forking;
 pub(crate) mod image;
 pub(crate) mod memory;
+pub(crate) mod named_memory;
 pub(crate) mod park;
 pub(crate) mod process;
 pub(crate) mod setup;

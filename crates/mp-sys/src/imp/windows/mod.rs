@@ -11,6 +11,7 @@ pub(crate) mod handles;
 pub(crate) mod image;
 pub(crate) mod liveness;
 pub(crate) mod memory;
+pub(crate) mod named_memory;
 pub(crate) mod park;
 pub(crate) mod process;
 pub(crate) mod setup;
