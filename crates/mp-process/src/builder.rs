@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use mp_session::{Message, Session};
 use mp_wire::{Error, Output, Result};
@@ -226,46 +225,27 @@ impl Builder {
         let mut streams =
             [stdin.unwrap_or(Stream::Null), stdout.unwrap_or_default(), stderr.unwrap_or_default()];
         let pipes = streams::connect(&mut streams)?;
+        let daemon = self.spec.daemon;
         let order = launch::Order { method, env, streams, spec: self.spec, handles: Vec::new() };
         let leads_group = order.spec.new_session || order.spec.process_group == Some(0);
-        let place = session.reserve(&name)?;
-        let started = order.prepare().and_then(|mut order| {
-            let mut payload = Vec::with_capacity(256);
+        let mut order = order.prepare()?;
+        let mut payload = Vec::with_capacity(256);
+        order.spec.write(&mut payload)?;
+        let head = payload.len();
+        let encoded = mp_wire::encode(args, &mut payload)?;
+        let sorted = handles::sort(encoded.exports)?;
+        if !sorted.handles.is_empty() {
+            // Known only now, and rare.
+            order.spec.handles = sorted.places;
+            order.handles = sorted.handles;
+            let args = payload.split_off(head);
+            payload.clear();
             order.spec.write(&mut payload)?;
-            let head = payload.len();
-            let encoded = mp_wire::encode(args, &mut payload)?;
-            let sorted = handles::sort(encoded.exports)?;
-            if !sorted.handles.is_empty() {
-                // Known only now, and rare.
-                order.spec.handles = sorted.places;
-                order.handles = sorted.handles;
-                let args = payload.split_off(head);
-                payload.clear();
-                order.spec.write(&mut payload)?;
-                payload.extend_from_slice(&args);
-            }
-            let message = Message::pack(&session, encoded.codec, &payload, sorted.objects)?;
-            place.put_arguments(&message)?;
-            drop(message);
-            launch::launch(&place, order)
-        });
-        match started {
-            Ok(launched) => {
-                let process = Arc::new(launched.process);
-                place.started_at(process.clone(), launched.start_time);
-                Ok(Process::new(
-                    place,
-                    process,
-                    name,
-                    Facts { daemon: launched.daemon, method, leads_group },
-                    pipes,
-                ))
-            }
-            Err(e) => {
-                place.give_up()?;
-                Err(e)
-            }
+            payload.extend_from_slice(&args);
         }
+        let message = Message::pack(&session, encoded.codec, &payload, sorted.objects)?;
+        let (place, process) = launch::launch(&session, &name, order, &message)?;
+        Ok(Process::new(place, process, name, Facts { daemon, method, leads_group }, pipes))
     }
 
     /// What no process can be given, said before there is one.

@@ -13,6 +13,7 @@ use crate::process::{EXIT_WORD, exit_word};
 use crate::returned;
 use crate::serve::serve;
 use crate::signals;
+use crate::spare;
 use crate::spec::Spec;
 use crate::target::{self, Produced};
 
@@ -30,7 +31,10 @@ pub fn init() {
         unsafe { std::env::remove_var(SERVER_VAR) };
         let code = match serve(&value.to_string_lossy()) {
             Ok(None) => 0,
-            Ok(Some(newborn)) => live(newborn.enter()),
+            Ok(Some(newborn)) => {
+                let is_spare = newborn.is_spare;
+                live(newborn.enter(), is_spare)
+            }
             Err(error) => report(&error),
         };
         std::process::exit(code);
@@ -45,7 +49,7 @@ pub fn init() {
         let session = session
             .and_then(|s| s.ok_or_else(|| Error::Other("no session".into())))
             .and_then(|s| close_what_leaked(&s, handles.as_deref()).map(|()| s));
-        std::process::exit(live(session));
+        std::process::exit(live(session, false));
     }
     current::set_initialised();
 }
@@ -67,7 +71,7 @@ fn report(error: &Error) -> i32 {
     STILLBORN
 }
 
-fn live(session: Result<Session>) -> i32 {
+fn live(session: Result<Session>, is_spare: bool) -> i32 {
     let session = match session {
         Ok(session) => session,
         // The parent is gone, or has given us up: there is nobody to miss us, and nothing to say.
@@ -76,6 +80,15 @@ fn live(session: Result<Session>) -> i32 {
     };
     current::set_initialised();
     panics::install_hook();
+    if is_spare {
+        match spare::await_call(&session) {
+            // The group may have changed since the fork; why it may fail is told there.
+            Ok(true) => drop(mp_sys::join_parents_group()),
+            // Exit handlers would be those of a child that has lived.
+            Ok(false) => mp_sys::exit_now(0),
+            Err(error) => return report(&error),
+        }
+    }
     let produced = work(&session).unwrap_or_else(Produced::failed);
     let code = produced.code;
     match returned::leave(&session, produced) {

@@ -8,7 +8,7 @@
 //! A request, an answer, one at a time:
 //!
 //! ```text
-//! request   member(64) | own streams(8)
+//! request   member(64) | OWN_STREAMS, SPARE (8)
 //! answer    pid(32) | error code(32) | member(64) | start time(64)
 //! ```
 //!
@@ -33,15 +33,17 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use std::time::Duration;
 
-use mp_session::{MemberId, Place, StartedProcess, Ticket};
+use mp_session::{MemberId, Message, Place, Session, StartedProcess, Ticket};
 use mp_sys::{BorrowedOsHandle, Channel, Child, OsHandle, Program, SpawnRequest, Stdio};
 use mp_wire::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::launch::{Order, start_error};
+use crate::spare::{self, Demand, Spare};
 use crate::streams::Stream;
 
 /// The environment variable that makes a run of this program a fork server: its channel, and its ticket.
@@ -49,6 +51,10 @@ pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
 
 /// Bytes of a request.
 pub(crate) const REQUEST: usize = 9;
+/// In a request: the child's standard streams come along.
+pub(crate) const OWN_STREAMS: u8 = 1;
+/// In a request: the child is to wait for its arguments.
+pub(crate) const SPARE: u8 = 2;
 /// Bytes of an answer.
 const ANSWER: usize = 24;
 
@@ -68,7 +74,19 @@ static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 struct Server {
     channel: Channel,
     process: StartedProcess,
+    ahead: Ahead,
 }
+
+/// A child started ahead ([`crate::spare`]).
+#[derive(Debug)]
+enum Ahead {
+    None,
+    /// The answer has not been read.
+    Asked(Place),
+    Ready(Spare),
+}
+
+static DEMAND: Mutex<Option<Demand>> = Mutex::new(None);
 
 /// What the server was started with, and so gives its children by itself.
 #[derive(Debug)]
@@ -102,20 +120,80 @@ pub(crate) fn complete(order: &mut Order) -> Result<()> {
     Ok(())
 }
 
-/// Has the server fork for this place.
-pub(crate) fn launch(place: &Place, order: &Order) -> Result<(StartedProcess, Option<u64>)> {
+/// Starts a process with these arguments: a spare, or a new one.
+pub(crate) fn launch(
+    session: &Session,
+    name: &str,
+    order: &Order,
+    message: &Message,
+) -> Result<(Place, Arc<StartedProcess>)> {
     let mut guard = SERVER.lock();
+    let mut demand = DEMAND.lock();
+    let demand = demand.get_or_insert_with(Demand::new);
+    demand.count();
     let streams = own_streams(&order.streams)?;
+    let like_the_server = streams.is_none() && order.handles.is_empty();
+    let gone = guard.as_mut().is_some_and(|server| server.read_ahead(demand).is_err());
+    if gone && let Some(server) = guard.take() {
+        server.end()?;
+    }
+    if like_the_server
+        && let Some(server) = guard.as_mut()
+        && let Some(spare) = server.take_ahead()
+        && let Some(started) = spare.call(name, message)?
+    {
+        server.ask_ahead(session, demand);
+        return Ok(started);
+    }
+    let place = session.reserve(name)?;
+    let started =
+        place.put_arguments(message).and_then(|()| fork(&mut guard, &place, &streams, &order.handles));
+    match started {
+        Ok((process, start_time)) => {
+            let process = Arc::new(process);
+            place.started_at(process.clone(), start_time);
+            if let Some(server) = guard.as_mut() {
+                server.ask_ahead(session, demand);
+            }
+            Ok((place, process))
+        }
+        Err(error) => {
+            place.give_up()?;
+            Err(error)
+        }
+    }
+}
+
+/// Ends the child that was started ahead, if there is one, or collects it. At the end of the process, and where somebody counts.
+pub(crate) fn dismiss_spare() -> Result<()> {
+    // Whoever holds it for longer is in the middle of a start, and not of ours.
+    let Some(mut guard) = SERVER.try_lock_for(Duration::from_millis(100)) else { return Ok(()) };
+    let Some(server) = guard.as_mut() else { return Ok(()) };
+    if server.read_ahead(&mut Demand::new()).is_err() {
+        return guard.take().map_or(Ok(()), Server::end);
+    }
+    server.take_ahead().map_or(Ok(()), Spare::dismiss)
+}
+
+/// Has the server fork for this place.
+fn fork(
+    guard: &mut Option<Server>,
+    place: &Place,
+    streams: &Option<[OsHandle; 3]>,
+    handles: &[OsHandle],
+) -> Result<(StartedProcess, Option<u64>)> {
+    let flags = if streams.is_some() { OWN_STREAMS } else { 0 };
+    let fds: Vec<BorrowedOsHandle<'_>> =
+        streams.iter().flatten().chain(handles).map(mp_sys::borrow).collect();
     for attempt in 1..=ATTEMPTS {
         let server = match guard.take() {
             Some(server) => server,
             None => Server::start()?,
         };
-        match server.request(place, &streams, &order.handles) {
+        match server.request(place, flags, &fds).and_then(|()| server.answer(place)) {
             Ok(answer) => {
                 *guard = Some(server);
-                let start_time = Some(answer.start_time).filter(|time| *time != 0);
-                return Ok((adopt(answer.pid), start_time));
+                return Ok((adopt(answer.pid), answer.start_time()));
             }
             Err(Refusal::Said(error)) => {
                 *guard = Some(server);
@@ -123,9 +201,8 @@ pub(crate) fn launch(place: &Place, order: &Order) -> Result<(StartedProcess, Op
             }
             Err(Refusal::Gone(error)) => {
                 server.end()?;
-                let pid = place.user_word(PID_WORD).map_or(0, |word| pid_note(word).load(Acquire));
-                if pid != 0 {
-                    return Ok((adopt(pid), None));
+                if let Some(process) = process_in(place) {
+                    return Ok((process, None));
                 }
                 if attempt == ATTEMPTS {
                     return Err(Error::os(format!("fork server: it ended {ATTEMPTS} times in a row"), error));
@@ -134,6 +211,12 @@ pub(crate) fn launch(place: &Place, order: &Order) -> Result<(StartedProcess, Op
         }
     }
     Err(Error::Other("fork server: no answer".into()))
+}
+
+/// After the end of a server: the child that it forked for this place, if it did.
+fn process_in(place: &Place) -> Option<StartedProcess> {
+    let pid = place.user_word(PID_WORD).map_or(0, |word| pid_note(word).load(Acquire));
+    (pid != 0).then(|| adopt(pid))
 }
 
 fn adopt(pid: u32) -> StartedProcess {
@@ -179,21 +262,22 @@ impl Server {
             new_process_group: true,
         };
         let child = mp_sys::spawn(&request).map_err(|e| start_error("fork server: start", e))?;
-        Ok(Server { channel: ours, process: StartedProcess::new(child) })
+        Ok(Server { channel: ours, process: StartedProcess::new(child), ahead: Ahead::None })
     }
 
     fn request(
         &self,
         place: &Place,
-        streams: &Option<[OsHandle; 3]>,
-        handles: &[OsHandle],
-    ) -> std::result::Result<Answer, Refusal> {
+        flags: u8,
+        fds: &[BorrowedOsHandle<'_>],
+    ) -> std::result::Result<(), Refusal> {
         let mut request = [0_u8; REQUEST];
         request[..8].copy_from_slice(&place.id().to_bits().to_le_bytes());
-        request[8] = u8::from(streams.is_some());
-        let fds: Vec<BorrowedOsHandle<'_>> =
-            streams.iter().flatten().chain(handles).map(mp_sys::borrow).collect();
-        self.channel.send(&request, &fds).map_err(Refusal::Gone)?;
+        request[8] = flags;
+        self.channel.send(&request, fds).map_err(Refusal::Gone)
+    }
+
+    fn answer(&self, place: &Place) -> std::result::Result<Answer, Refusal> {
         let mut answer = [0_u8; ANSWER];
         let (length, _) = self.channel.recv(&mut answer).map_err(Refusal::Gone)?;
         if length != ANSWER {
@@ -209,10 +293,67 @@ impl Server {
         }
     }
 
-    /// Makes sure that it forks no more, and is no zombie.
+    /// Asks for a spare, if there is reason to and none yet. No failure matters: the next start sees what is wrong.
+    fn ask_ahead(&mut self, session: &Session, demand: &Demand) {
+        if !demand.is_high() || !matches!(self.ahead, Ahead::None) {
+            return;
+        }
+        let Ok(place) = session.reserve("spare") else { return };
+        spare::expect_in(&place);
+        match self.request(&place, SPARE, &[]) {
+            Ok(()) => self.ahead = Ahead::Asked(place),
+            Err(_) => {
+                let _ = place.give_up();
+            }
+        }
+    }
+
+    /// Reads the answer that may be outstanding. An error: the server is gone.
+    fn read_ahead(&mut self, demand: &mut Demand) -> std::io::Result<()> {
+        let Ahead::Asked(place) = &self.ahead else { return Ok(()) };
+        match self.answer(place) {
+            Ok(answer) => {
+                if let Ahead::Asked(place) = std::mem::replace(&mut self.ahead, Ahead::None) {
+                    let spare = Spare::new(place, adopt(answer.pid), answer.start_time());
+                    self.ahead = Ahead::Ready(spare);
+                }
+                Ok(())
+            }
+            // No room for one more than is needed.
+            Err(Refusal::Said(_)) => {
+                demand.forget();
+                if let Ahead::Asked(place) = std::mem::replace(&mut self.ahead, Ahead::None) {
+                    let _ = place.give_up();
+                }
+                Ok(())
+            }
+            Err(Refusal::Gone(error)) => Err(error),
+        }
+    }
+
+    fn take_ahead(&mut self) -> Option<Spare> {
+        match std::mem::replace(&mut self.ahead, Ahead::None) {
+            Ahead::Ready(spare) => Some(spare),
+            other => {
+                self.ahead = other;
+                None
+            }
+        }
+    }
+
+    /// Makes sure that it forks no more, and is no zombie. A child that it forked ahead goes with it: the next server will have
+    /// begun with another environment.
     fn end(self) -> Result<()> {
         self.process.signal(mp_sys::Signal::Kill)?;
-        self.process.wait(None).map(|_| ())
+        self.process.wait(None)?;
+        match self.ahead {
+            Ahead::None => Ok(()),
+            Ahead::Ready(spare) => spare.dismiss(),
+            Ahead::Asked(place) => match process_in(&place) {
+                Some(process) => Spare::new(place, process, None).dismiss(),
+                None => place.give_up().map(|_| ()),
+            },
+        }
     }
 }
 
@@ -228,6 +369,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    fn start_time(&self) -> Option<u64> {
+        Some(self.start_time).filter(|time| *time != 0)
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; ANSWER] {
         let mut bytes = [0; ANSWER];
         bytes[..4].copy_from_slice(&self.pid.to_le_bytes());

@@ -1,8 +1,9 @@
 //! Starting the process for a place, by one of the methods.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
-use mp_session::{Place, SESSION_VAR, StartedProcess};
+use mp_session::{Message, Place, SESSION_VAR, Session, StartedProcess};
 use mp_sys::{Program, SpawnRequest, Stdio};
 use mp_wire::{Error, Result};
 
@@ -34,23 +35,28 @@ impl Order {
     }
 }
 
-/// A process that was started.
-#[derive(Debug)]
-pub(crate) struct Launched {
-    pub(crate) process: StartedProcess,
-    /// When, if the method knows.
-    pub(crate) start_time: Option<u64>,
-    pub(crate) daemon: bool,
-}
-
-/// Starts the process; its arguments lie in the place already.
-pub(crate) fn launch(place: &Place, order: Order) -> Result<Launched> {
-    let daemon = order.spec.daemon;
-    let (process, start_time) = match order.method {
-        StartMethod::ForkServer => fork_server::launch(place, &order)?,
-        StartMethod::Spawn => (spawn(place, order)?, None),
-    };
-    Ok(Launched { process, start_time, daemon })
+/// Starts a process with these arguments.
+pub(crate) fn launch(
+    session: &Session,
+    name: &str,
+    order: Order,
+    message: &Message,
+) -> Result<(Place, Arc<StartedProcess>)> {
+    if order.method == StartMethod::ForkServer {
+        return fork_server::launch(session, name, &order, message);
+    }
+    let place = session.reserve(name)?;
+    match place.put_arguments(message).and_then(|()| spawn(&place, order)) {
+        Ok(process) => {
+            let process = Arc::new(process);
+            place.started(process.clone());
+            Ok((place, process))
+        }
+        Err(error) => {
+            place.give_up()?;
+            Err(error)
+        }
+    }
 }
 
 fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {

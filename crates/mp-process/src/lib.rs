@@ -37,7 +37,7 @@
 //! | `target` | what can run elsewhere, and how it is named |
 //! | `builder`, `spec` | what the child is to be |
 //! | `streams`, `handles` | its standard streams, and OS handles in its arguments |
-//! | `launch`, `fork_server`, `serve`, `start` | start methods |
+//! | `launch`, `fork_server`, `serve`, `spare`, `start` | start methods |
 //! | `child`, `returned`, `current` | the child's side |
 //! | `process`, `registry` | the parent's side |
 //! | `waiting` | waiting for ends together with other things |
@@ -59,6 +59,7 @@ mod registry;
 mod returned;
 mod serve;
 mod signals;
+mod spare;
 mod spec;
 mod start;
 mod streams;
@@ -86,6 +87,10 @@ pub use target::{Run, Target};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::child::init;
+    /// Ends the child that a fork server started ahead: for tests that count processes.
+    pub fn dismiss_spare() -> crate::Result<()> {
+        crate::fork_server::dismiss_spare()
+    }
     pub use crate::panics::report as panic_report;
     pub use crate::target::{Produced, Shim, call, name_of, name_of_target, produce, read, shim_of};
     pub use mp_wire;

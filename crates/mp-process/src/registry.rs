@@ -66,6 +66,8 @@ extern "C" fn finish() {
         }
         signals::leave(&session);
     }
+    // It would go by itself, a moment after us.
+    let _ = crate::fork_server::dismiss_spare();
     loop {
         let children = std::mem::take(&mut *CHILDREN.lock());
         if children.is_empty() {

@@ -4,13 +4,12 @@
 //! in a process that is about to end each page touched for the first time costs as much as all the rest of leaving a result.
 //!
 //! ```text
-//! word 1   length + 1 (8) | codec (8) | bytes 0 to 5     written last
-//! word 2   bytes 6 to 13
-//! word 3   bytes 14 to 21
+//! word 2   length + 1 (8) | codec (8) | bytes 0 to 5     written last
+//! word 3   bytes 6 to 13
 //! ```
 //!
 //! The child alone writes them, once; they are zero before. A child that dies between the words leaves the first one zero, and
-//! so no result. Word 0 is the fork server's ([`crate::fork_server`]).
+//! so no result. Words 0 and 1 are the fork server's ([`crate::fork_server`], [`crate::spare`]).
 
 use std::any::Any;
 use std::sync::atomic::Ordering::*;
@@ -20,9 +19,9 @@ use mp_wire::{Codec, Result};
 
 use crate::target::Produced;
 
-const FIRST: usize = 1;
-/// Bytes in the three words, without length and codec.
-const ROOM: usize = 22;
+const FIRST: usize = 2;
+/// Bytes in the two words, without length and codec.
+const ROOM: usize = 14;
 
 /// What a child has left.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use mp_session::{MemberId, Prepared};
 use mp_sys::{BirthWindow, Channel, Forked};
 use mp_wire::{Error, Result};
 
-use crate::fork_server::{self, Answer, REQUEST};
+use crate::fork_server::{self, Answer, OWN_STREAMS, REQUEST, SPARE};
 use crate::handles;
 use crate::panics;
 
@@ -14,6 +14,8 @@ pub(crate) struct Newborn {
     prepared: Prepared,
     member: MemberId,
     start_time: Option<u64>,
+    /// It was forked ahead ([`crate::spare`]).
+    pub(crate) is_spare: bool,
 }
 
 impl Newborn {
@@ -70,8 +72,9 @@ pub(crate) fn serve(value: &str) -> Result<Option<Newborn>> {
             Ok(Forked::Child) => {
                 let start_time = window.close().filter(|_| clock == Clock::Proven);
                 drop(channel);
-                become_child(request[8] != 0, streams)?;
-                return Ok(Some(Newborn { prepared, member, start_time }));
+                become_child(request[8] & OWN_STREAMS != 0, streams)?;
+                let is_spare = request[8] & SPARE != 0;
+                return Ok(Some(Newborn { prepared, member, start_time, is_spare }));
             }
             Ok(Forked::Parent(pid)) => {
                 let told = window.close();

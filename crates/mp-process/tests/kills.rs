@@ -197,7 +197,8 @@ fn killing_the_fork_server_loses_and_doubles_no_start() {
     assert!(is_as(&session, before), "{:?}, at first {before:?}", held(&session));
     // Fewer, where earlier tests dropped the handles of children that are collected by now.
     assert!(children_of(own).len() <= others);
-    assert_eq!(descriptors().len(), files);
+    // A watch that an earlier test opened may be closed by now.
+    assert!(descriptors().len() <= files);
 }
 
 /// Several members sleep and see each death at once; some of those that see it are killed for it.

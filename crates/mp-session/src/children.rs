@@ -114,6 +114,14 @@ impl Children {
         self.by_member.lock().remove(&member);
     }
 
+    /// The same, unless the place is another child's by now.
+    pub(crate) fn forget(&self, member: u32, process: &Arc<StartedProcess>) {
+        let mut children = self.by_member.lock();
+        if children.get(&member).is_some_and(|known| Arc::ptr_eq(known, process)) {
+            children.remove(&member);
+        }
+    }
+
     pub(crate) fn departure(&self, member: u32) -> Option<Departure> {
         let process = self.by_member.lock().get(&member).cloned()?;
         process.wait(Some(Instant::now() + LAST_BREATH)).ok().flatten()

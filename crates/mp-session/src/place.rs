@@ -1,6 +1,6 @@
 //! Places for children: reserving, filling, watching, giving up.
 
-use crate::primitive::{AtomicU64, Ordering::*};
+use crate::primitive::{AtomicU64, Ordering::*, fence};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,6 +65,28 @@ impl Session {
         put(self, &slot.result, message)?;
         self.finish();
         Ok(())
+    }
+
+    /// Waits until the parent has sent arguments, for a process that was started before there were any. `false`: the deadline
+    /// came first, or the parent is gone.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    pub fn wait_for_arguments(&self, deadline: Option<Instant>) -> Result<bool> {
+        let slot = self.own_slot();
+        let owner = || self.parent_beacon();
+        let come = self.wait(&slot.waiters, deadline, &owner, || {
+            if slot.arguments.state().status == Status::Full {
+                return Ok(Some(true));
+            }
+            Ok(self.parent().is_none_or(|(_, lives)| !lives).then_some(false))
+        })?;
+        Ok(come == Some(true))
+    }
+
+    /// Says that nobody will ask how this process ended: whoever sweeps it gives its place away.
+    pub fn detach(&self) {
+        self.own_slot().end.fetch_or(end::DETACHED, SeqCst);
     }
 
     /// Says that the result is there, for one that was left in the words of the place, and wakes the parent.
@@ -166,6 +188,12 @@ impl Place {
     /// As [`Object::create`].
     pub fn put_arguments(&self, message: &Message) -> Result<()> {
         put(&self.session, &self.slot().arguments, message)
+    }
+
+    /// Wakes a child that waits for the arguments which were just put there.
+    pub fn call(&self) {
+        fence(SeqCst);
+        self.session.wake_all(&self.slot().waiters);
     }
 
     /// Hands over the process that was started for this place: it is reaped through it.
@@ -272,7 +300,13 @@ impl Place {
     /// As [`Session::thread_id`].
     pub fn settle(&self, how: &Departure) -> Result<()> {
         let me = self.session.me()?;
-        let Some(state) = self.state() else { return Ok(()) };
+        let Some(state) = self.state() else {
+            // It was nobody's any more, and so a sweeper gave it away.
+            if let Some(process) = self.process() {
+                self.session.0.children.forget(self.id.index, &process);
+            }
+            return Ok(());
+        };
         let slot = self.slot();
         end::note(&slot.end, how);
         match state.status {

@@ -56,6 +56,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
 
 /// What the session holds when all that earlier tests left has been cleared away, and this process's ledger has grown.
 pub fn at_rest(session: &Session) -> (u64, u64, u32, u32) {
+    mp_process::__private::dismiss_spare().unwrap();
     drop((0..400).map(|_| block(session, 0)).collect::<Vec<_>>());
     let alone = soon(|| {
         let _ = session.notice_deaths();
@@ -68,6 +69,7 @@ pub fn at_rest(session: &Session) -> (u64, u64, u32, u32) {
 /// Waits until the session holds what it held `before`, if it must by the deaths that are noticed by now. Threads of earlier
 /// tests may have ended since.
 pub fn is_as(session: &Session, before: (u64, u64, u32, u32)) -> bool {
+    mp_process::__private::dismiss_spare().unwrap();
     soon(|| {
         let _ = session.notice_deaths();
         let now = held(session);
