@@ -49,6 +49,41 @@ def whole_executor(count):
             short.submit(square, 3).result()
 
 
+def pipe_peer(connection):
+    while True:
+        count, each = connection.recv()
+        for _ in range(count):
+            message = connection.recv_bytes()
+            if each:
+                connection.send_bytes(message)
+        if not each:
+            connection.send(None)
+
+
+@functools.cache
+def pipe():
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    context.Process(target=pipe_peer, args=(theirs,), daemon=True).start()
+    return ours
+
+
+def pipe_rtt(count):
+    connection, message = pipe(), bytes(64)
+    connection.send((count, True))
+    for _ in range(count):
+        connection.send_bytes(message)
+        connection.recv_bytes()
+
+
+def pipe_one_way(size, count):
+    connection, message = pipe(), bytes(size)
+    connection.send((count, False))
+    for _ in range(count):
+        connection.send_bytes(message)
+    connection.recv()
+
+
 def many(call, count):
     for _ in range(count):
         call()
@@ -58,6 +93,10 @@ WORK = {
     "fork": lambda n: start("fork", n),
     "forkserver": lambda n: start("forkserver", n),
     "spawn": lambda n: start("spawn", n),
+    "pipe_rtt": pipe_rtt,
+    "pipe_64": lambda n: pipe_one_way(64, n),
+    "pipe_64k": lambda n: pipe_one_way(64 << 10, n),
+    "pipe_1m": lambda n: pipe_one_way(1 << 20, n),
     "apply": lambda n: many(lambda: pool().apply(square, (3,)), n),
     "submit": lambda n: many(lambda: executor().submit(square, 3).result(), n),
     "map": lambda n: pool().map(square, range(n)),

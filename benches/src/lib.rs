@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `start` | what does it cost to start a process that does nothing, and to join it? |
 //! | `flat` | does that depend on the parent's memory, or on how many there are? |
+//! | `pipe` | what does a message through a pipe cost, small and large, awake and asleep? |
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
 //!
 //! | file | idea |
@@ -16,6 +17,7 @@
 //! | `table` | rows, rounds, medians, ratios, goals |
 //! | `machine` | placement on cores, CPU time |
 //! | `floors` | the bare system: what no library can beat |
+//! | `sockets` | a process at the other end of a socket pair |
 //! | `python` | CPython's multiprocessing, asked over a pipe |
 //!
 //! They run on Linux.
@@ -25,6 +27,7 @@
 pub mod floors;
 pub mod machine;
 pub mod python;
+pub mod sockets;
 pub mod table;
 
 pub use machine::{Placement, cpu_of, placed};

@@ -18,7 +18,7 @@ const BYTES: u8 = 0xFF;
 /// A scratch buffer larger than this is not kept.
 const KEEP: usize = 64 << 10;
 /// How many bytes a pipe holds each way unless it is told otherwise.
-pub(crate) const CAPACITY: u64 = 64 << 10;
+pub(crate) const CAPACITY: u64 = 128 << 10;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

@@ -146,8 +146,8 @@ impl End {
     /// Sends bytes as one message. `false`: the deadline came first, and nothing was sent.
     pub(crate) fn send(&self, codec: u8, payload: &[u8], deadline: Deadline) -> Result<bool> {
         let Some(turn) = self.turn_to_write(deadline)? else { return Ok(false) };
-        let size = size_of_frame(payload.len() as u64);
-        if size <= self.out.capacity() / 2 {
+        if !self.goes_in_parts(payload) {
+            let size = size_of_frame(payload.len() as u64);
             if self.wait_for(size, deadline, || Some(()))?.is_none() {
                 return Ok(false);
             }
@@ -161,7 +161,7 @@ impl End {
 
     /// Whether a message of that size goes in parts, which a deadline must not cut: it goes as an object instead.
     pub(crate) fn goes_in_parts(&self, payload: &[u8]) -> bool {
-        size_of_frame(payload.len() as u64) > self.out.capacity() / 2
+        payload.len() as u64 > self.out.capacity() / 2
     }
 
     /// Sends a message of the session. `false`: the deadline came first.

@@ -24,8 +24,14 @@ impl Core {
             initializer: self.plan.initializer.as_ref().map(|(name, m)| (*name, m.as_object().clone())),
             max_tasks: self.plan.max_tasks,
         };
-        let builder =
-            self.plan.builder.clone().name(name).daemon(true).may_have_children(true).on_interrupt(mp_process::OnInterrupt::Ignore);
+        let builder = self
+            .plan
+            .builder
+            .clone()
+            .name(name)
+            .daemon(true)
+            .may_have_children(true)
+            .on_interrupt(mp_process::OnInterrupt::Ignore);
         let process = builder.spawn(worker::work, (contract,))?;
         state.workers.push(Worker {
             process,
