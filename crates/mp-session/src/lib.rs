@@ -30,7 +30,7 @@
 //! | `wait`, `in_line`, `sleep`, `spin` | sleeping and waking |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
-//! | `waitable`, `waitset`, `subscriptions`, `observers` | waiting for many things at once |
+//! | `waitable`, `waitset`, `subscriptions`, `observers`, `descriptors` | waiting for many things at once |
 //! | `readiness`, `reactor` | waiting in async tasks |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `permit` | counts, and who holds how much of them |
@@ -53,6 +53,7 @@ mod cancel;
 mod cell;
 mod children;
 mod deadlock;
+mod descriptors;
 mod entries;
 mod founding;
 #[cfg(fuzzing)]
@@ -104,10 +105,12 @@ mod waitset;
 pub use cancel::{CancelToken, is_cancellable};
 pub use cell::{Cell, CellState, Status};
 pub use children::StartedProcess;
+pub use descriptors::Io;
 pub use founding::{HeapSession, Prepared, inherit};
 pub use ids::{Kind, MemberId, Role, ThreadId};
 pub use in_line::{Carried, InLine};
 pub use message::{MAX_PAYLOAD, Message};
+pub use mp_sys::{AsSource, BorrowedSource, Interest};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
 pub use permit::{Permit, PermitWord, permit_words};

@@ -100,6 +100,14 @@ impl Session {
         Ok(index)
     }
 
+    /// Asks for news of the thing's descriptors, after it was found not ready.
+    pub(crate) fn ask_for<W: Waitable + ?Sized>(&self, index: usize, thing: &W) -> Result<()> {
+        match self.0.reactor.state.lock().registrations.get(index) {
+            Some(Some(registration)) => registration.subscriptions.ask(thing),
+            _ => Ok(()),
+        }
+    }
+
     /// Wakes another waker from now on.
     pub(crate) fn reregister(&self, index: usize, waker: &Waker) -> Result<()> {
         self.me()?;
@@ -113,13 +121,13 @@ impl Session {
     }
 
     /// Takes a registration back. In a foreign fork's child, which has a copy, nothing happens.
-    pub(crate) fn deregister(&self, index: usize) {
+    pub(crate) fn deregister<W: Waitable + ?Sized>(&self, index: usize, thing: &W) {
         if !self.is_member() {
             return;
         }
         let mut state = self.0.reactor.state.lock();
         let Some(registration) = state.registrations.get_mut(index).and_then(Option::take) else { return };
-        registration.subscriptions.end(&self.0);
+        registration.subscriptions.end(&self.0, thing);
         state.vacant.push(index);
         drop(state);
         drop(registration); // as above

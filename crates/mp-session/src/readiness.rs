@@ -82,7 +82,7 @@ impl<W: Waitable + ?Sized> Readiness<'_, W> {
 
     fn deregister(&mut self) {
         if let (Some(session), Some(registration)) = (&self.session, self.registration.take()) {
-            session.deregister(registration);
+            session.deregister(registration, self.thing);
         }
     }
 }
@@ -101,6 +101,11 @@ impl<W: Waitable + ?Sized> Future for Readiness<'_, W> {
         if self.is_ready() {
             self.deregister();
             return Poll::Ready(Ok(()));
+        }
+        if let (Some(session), Some(registration)) = (&self.session, self.registration)
+            && let Err(error) = session.ask_for(registration, self.thing)
+        {
+            return Poll::Ready(Err(error));
         }
         Poll::Pending
     }

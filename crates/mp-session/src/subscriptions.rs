@@ -1,7 +1,9 @@
 //! The subscriptions of one thing that an observer waits for.
 
+use mp_sys::BorrowedSource;
 use mp_wire::{Error, Result};
 
+use crate::descriptors::DescriptorWatch;
 use crate::observers::{GROUPS, Observer};
 use crate::session::{Inner, Session};
 use crate::waitable::{Sources, Waitable};
@@ -11,6 +13,7 @@ use crate::waitable::{Sources, Waitable};
 pub(crate) struct Subscriptions {
     first: Option<u64>,
     others: Vec<u64>,
+    descriptors: Vec<DescriptorWatch>,
 }
 
 impl Subscriptions {
@@ -26,9 +29,19 @@ impl Subscriptions {
         let inner = &session.0;
         let ground = &inner.ground;
         let mut made = Subscriptions::default();
+        let group = index as u32 % GROUPS;
+        for (source, interest) in sources.descriptors {
+            match DescriptorWatch::new(inner, observer, group, source, interest) {
+                Ok(watch) => made.descriptors.push(watch),
+                Err(error) => {
+                    made.end(inner, thing);
+                    return Err(error);
+                }
+            }
+        }
         for word in sources.words {
             let subscribed = if ground.offset_of(word) < ground.layout.size {
-                inner.subscribe(observer, word, index as u32 % GROUPS)
+                inner.subscribe(observer, word, group)
             } else {
                 Err(Error::InvalidArgument { detail: "waiting for a thing of another session".into() })
             };
@@ -36,7 +49,7 @@ impl Subscriptions {
                 Ok(at) if made.first.is_none() => made.first = Some(at),
                 Ok(at) => made.others.push(at),
                 Err(error) => {
-                    made.end(inner);
+                    made.end(inner, thing);
                     return Err(error);
                 }
             }
@@ -52,11 +65,37 @@ impl Subscriptions {
     #[inline]
     pub(crate) fn take_told(&self, inner: &Inner) -> bool {
         // Each of them is to be taken, and not only the first that was told of.
-        self.iter().fold(false, |told, at| told | inner.take_told(at))
+        let told = self.iter().fold(false, |told, at| told | inner.take_told(at));
+        self.descriptors.iter().fold(told, |told, watch| told | watch.take_told())
+    }
+
+    /// Asks for news of its descriptors, after the thing was found not ready.
+    #[inline]
+    pub(crate) fn ask<W: Waitable + ?Sized>(&self, thing: &W) -> Result<()> {
+        if self.descriptors.is_empty() { Ok(()) } else { self.with_sources(thing, DescriptorWatch::ask) }
+    }
+
+    fn with_sources<W: Waitable + ?Sized, E>(
+        &self,
+        thing: &W,
+        act: impl Fn(&DescriptorWatch, BorrowedSource<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut sources = Sources::default();
+        thing.sources(&mut sources);
+        self.descriptors
+            .iter()
+            .zip(sources.descriptors)
+            .try_for_each(|(watch, (source, _))| act(watch, source))
     }
 
     /// Ends them.
-    pub(crate) fn end(&self, inner: &Inner) {
+    pub(crate) fn end<W: Waitable + ?Sized>(&self, inner: &Inner, thing: &W) {
         self.iter().for_each(|at| inner.unsubscribe(at));
+        if !self.descriptors.is_empty() {
+            let Ok(()) = self.with_sources(thing, |watch, source| {
+                watch.end(source);
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
     }
 }

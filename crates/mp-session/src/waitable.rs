@@ -4,6 +4,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use mp_sys::{BorrowedSource, Interest};
+
 use crate::primitive::AtomicU64;
 
 /// Something that becomes ready, and that one can wait for together with other such things: the receiving end of a queue, an
@@ -92,6 +94,7 @@ through_a_pointer!(&W, Box<W>, Arc<W>, Rc<W>);
 #[derive(Default)]
 pub struct Sources<'a> {
     pub(crate) words: Vec<&'a AtomicU64>,
+    pub(crate) descriptors: Vec<(BorrowedSource<'a>, Interest)>,
 }
 
 impl<'a> Sources<'a> {
@@ -99,10 +102,19 @@ impl<'a> Sources<'a> {
     pub fn word(&mut self, word: &'a AtomicU64) {
         self.words.push(word);
     }
+
+    /// A descriptor of the system's, that one waits for until it is readable or writable: see [`Io`](crate::Io). The same ones in the same
+    /// order each time, and [`is_ready`](Waitable::is_ready) must hold when one of them is: otherwise a wait would go round and round.
+    pub fn descriptor(&mut self, source: BorrowedSource<'a>, interest: Interest) {
+        self.descriptors.push((source, interest));
+    }
 }
 
 impl fmt::Debug for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("words", &self.words.len()).finish()
+        f.debug_struct("Sources")
+            .field("words", &self.words.len())
+            .field("descriptors", &self.descriptors.len())
+            .finish()
     }
 }

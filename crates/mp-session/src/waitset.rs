@@ -12,7 +12,7 @@ use crate::primitive::{Ordering::*, fence};
 use crate::session::Session;
 use crate::spin::Spin;
 use crate::subscriptions::Subscriptions;
-use crate::waitable::Waitable;
+use crate::waitable::{Sources, Waitable};
 
 /// How long a wait goes on without a look at everything: for what a waker did not tell because it was stopped right before.
 const LOOK_AT_ALL: Duration = Duration::from_secs(1);
@@ -63,13 +63,39 @@ pub fn wait_in(
     if !ready.is_empty() || timeout.is_some_and(|t| t.is_zero()) {
         return Ok(ready);
     }
+    let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
+    if let Some(ready) = poll(things, deadline)? {
+        return Ok(ready);
+    }
     let mut set = Set::new(session);
     for (index, thing) in things.iter().enumerate() {
         set.add(index as u64, *thing)?;
     }
-    let mut ready: Vec<usize> = set.wait(timeout)?.into_iter().map(|token| token as usize).collect();
+    let mut ready: Vec<usize> = set.wait_until(deadline)?.into_iter().map(|token| token as usize).collect();
     ready.sort_unstable();
     Ok(ready)
+}
+
+/// Where there is nothing but descriptors the system itself waits for all of them. `None`: there are other things.
+fn poll(things: &[&dyn Waitable], deadline: Option<Instant>) -> Result<Option<Vec<usize>>> {
+    let (mut all, mut of) = (Vec::new(), Vec::new());
+    for (index, thing) in things.iter().enumerate() {
+        let mut sources = Sources::default();
+        thing.sources(&mut sources);
+        if sources.descriptors.is_empty() || !sources.words.is_empty() {
+            return Ok(None);
+        }
+        of.extend(sources.descriptors.iter().map(|_| index));
+        all.extend(sources.descriptors);
+    }
+    // A wait that may be cancelled has to be one of the session's.
+    if all.is_empty() || cancel::is_cancellable() {
+        return Ok(None);
+    }
+    let ready = mp_sys::poll(&all, deadline).map_err(|e| Error::os("wait for descriptors", e))?;
+    let mut ready: Vec<usize> = of.iter().zip(ready).filter(|(_, ready)| *ready).map(|(i, _)| *i).collect();
+    ready.dedup();
+    Ok(Some(ready))
 }
 
 /// Waits for thousands of things at once, again and again (Python's `selectors`, for everything that is [`Waitable`]).
@@ -149,7 +175,8 @@ impl<'a> WaitSet<'a> {
     /// # Blocking
     /// Until one is ready or the time is up.
     pub fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> Result<Vec<u64>> {
-        self.0.wait(timeout.into())
+        // A time beyond what the clock can tell is for ever.
+        self.0.wait_until(timeout.into().and_then(|t| Instant::now().checked_add(t)))
     }
 
     /// How often something was found ready by the look at everything that nobody had told of: for tests.
@@ -234,7 +261,7 @@ impl<W: Waitable> Set<W> {
         let Some(index) = self.by_token.remove(&token) else { return false };
         if let Some(thing) = self.things[index].take() {
             if self.session.is_member() {
-                thing.subscriptions.end(&self.session.0);
+                thing.subscriptions.end(&self.session.0, &thing.thing);
             }
             if thing.hot {
                 self.hot.retain(|hot| *hot != index);
@@ -244,9 +271,7 @@ impl<W: Waitable> Set<W> {
         true
     }
 
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<Vec<u64>> {
-        // A time beyond what the clock can tell is for ever.
-        let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
+    fn wait_until(&mut self, deadline: Option<Instant>) -> Result<Vec<u64>> {
         let session = self.session.clone();
         let me = session.me()?;
         if deadline.is_none() && self.by_token.is_empty() {
@@ -257,7 +282,7 @@ impl<W: Waitable> Set<W> {
         let (slot, news) = (ground.observer(observer.index), &ground.header().news);
         let mut look_at_all = None;
         loop {
-            let ready = self.look(slot.ready.swap(0, SeqCst));
+            let ready = self.look(slot.ready.swap(0, SeqCst))?;
             if !ready.is_empty() {
                 return Ok(ready);
             }
@@ -267,7 +292,7 @@ impl<W: Waitable> Set<W> {
             }
             if look_at_all.is_some_and(|at| now >= at) {
                 self.heat_all();
-                let ready = self.look(0);
+                let ready = self.look(0)?;
                 if !ready.is_empty() {
                     // Told meanwhile is told.
                     self.untold += u64::from(slot.ready.load(SeqCst) == 0);
@@ -296,7 +321,7 @@ impl<W: Waitable> Set<W> {
     }
 
     /// Steps 5 and 6, for the groups of that mask, and for everything if there was news.
-    fn look(&mut self, groups: u64) -> Vec<u64> {
+    fn look(&mut self, groups: u64) -> Result<Vec<u64>> {
         self.heat(groups);
         let news = self.session.0.ground.header().news.load(SeqCst);
         if news != self.news {
@@ -304,17 +329,19 @@ impl<W: Waitable> Set<W> {
             self.heat_all();
         }
         fence(SeqCst);
-        let mut ready = Vec::new();
+        let (mut ready, mut trouble) = (Vec::new(), Ok(()));
         let things = &mut self.things;
         self.hot.retain(|index| {
             let Some(thing) = &mut things[*index] else { return false };
             thing.hot = thing.thing.is_ready();
             if thing.hot {
                 ready.push(thing.token);
+            } else if let Err(error) = thing.subscriptions.ask(&thing.thing) {
+                trouble = Err(error);
             }
             thing.hot
         });
-        ready
+        trouble.map(|()| ready)
     }
 
     /// Makes those hot that were told of.
@@ -351,7 +378,7 @@ impl<W: Waitable> Drop for Set<W> {
             return;
         }
         for thing in self.things.iter().flatten() {
-            thing.subscriptions.end(&self.session.0);
+            thing.subscriptions.end(&self.session.0, &thing.thing);
         }
         if let Some(observer) = self.observer {
             self.session.0.give_observer(observer);

@@ -11,6 +11,7 @@
 //! | [`memory`] | one anonymous memory object, mapped by every process of a session | memfd, section, unlinked shm |
 //! | [`named_memory`] | memory under a name, as CPython makes and finds it | `shm_open`, named section |
 //! | [`mod@park`] | a thread sleeps on a word and watches other words for deaths | futex, `futex_waitv`, events |
+//! | [`mod@poll`] | waiting for sockets and their kind | `poll`, `epoll`, `kqueue`, completion ports |
 //! | [`beacon`] | a word that the kernel marks when its thread dies | the robust list |
 //! | [`liveness`] | a lock that a process holds for as long as it lives | `fcntl` record locks |
 //! | [`process`] | who a process is, whether it lives, what this machine has | `/proc`, `cgroup`, process handles |
@@ -70,6 +71,7 @@ pub mod liveness;
 pub mod memory;
 pub mod named_memory;
 pub mod park;
+pub mod poll;
 pub mod process;
 pub mod setup;
 pub mod signals;
@@ -90,6 +92,7 @@ pub use crate::{
     },
     named_memory::{NAMED_MEMORY_PREFIX, NamedMemory},
     park::{Bell, ProcessWatch, Watch, Woken, park, ring},
+    poll::{AsSource, BorrowedSource, Interest, Poller, poll, source_of},
     process::{
         BirthWindow, ProcessState, cpu_count, current_pid, current_thread_id, exit_now, image_id, parent_pid,
         process_state, random_u128, start_time,

@@ -68,7 +68,7 @@ pub use mp_process::{
     init, parent_process,
 };
 pub use mp_queue::{Queue, Receiver, Sender};
-pub use mp_session::{WaitSet, Waitable, ready, wait};
+pub use mp_session::{Io, WaitSet, Waitable, ready, wait};
 pub use mp_shared::{Array, ShareableList, SharedMemory, SharedVec, Value};
 pub use mp_sync::{Lock, Mutex};
 pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};

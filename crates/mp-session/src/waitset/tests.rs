@@ -9,7 +9,6 @@ use crate::ids::{Kind, Role};
 use crate::object::{Blueprint, Object};
 use crate::primitive::AtomicU64;
 use crate::table::Shape;
-use crate::waitable::Sources;
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);

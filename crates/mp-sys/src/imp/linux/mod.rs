@@ -18,4 +18,4 @@ pub(crate) mod setup;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 
-pub(crate) use super::unix::{child, liveness};
+pub(crate) use super::unix::{child, liveness, poll};

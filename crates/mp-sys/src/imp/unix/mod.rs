@@ -8,6 +8,7 @@ pub(crate) mod handles;
 pub(crate) mod liveness;
 pub(crate) mod mapping;
 pub(crate) mod named_memory;
+pub(crate) mod poll;
 pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod spawn;

@@ -13,6 +13,7 @@ pub(crate) mod liveness;
 pub(crate) mod memory;
 pub(crate) mod named_memory;
 pub(crate) mod park;
+pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod setup;
 pub(crate) mod signals;
