@@ -19,6 +19,7 @@
 //! | [`mod@spawn`] | a new process image, and the end of it | `posix_spawn`, `CreateProcessW`, `waitid` |
 //! | [`forking`] | copies of a single-threaded process, and a channel that carries descriptors | `clone`, `SCM_RIGHTS` |
 //! | [`mod@handle`] | handles on their way to a child | `dup`, `DuplicateHandle` |
+//! | [`local`] | a named meeting point of programs that are no relatives | local sockets, `SO_PEERCRED`, `SCM_RIGHTS` |
 //! | [`streams`] | the standard streams of this process, and its orderly end | `dup`, `atexit` |
 //! | [`signals`] | signals that ask a process to end | `sigaction` |
 //! | [`tree`] | the processes below a process | `/proc`, `pidfd_send_signal` |
@@ -30,8 +31,8 @@
 //!
 //! ```text
 //!                    facade: documentation and shared types, no system call
-//!   memory  named_memory  park  beacon  liveness  process  command  spawn  forking  streams  setup
-//!      \      |      |       |        |        |       |       |        |      /
+//!   memory  named_memory  park  beacon  liveness  process  command  spawn  forking  local  streams  setup
+//!      \      |      |       |        |        |       |       |        |       |      /
 //!       imp::linux        imp::windows         imp::macos
 //!              \                                /
 //!               `--------- imp::unix ----------'   (what POSIX spells the same way)
@@ -68,6 +69,7 @@ pub mod command;
 pub mod forking;
 pub mod handle;
 pub mod liveness;
+pub mod local;
 pub mod memory;
 pub mod named_memory;
 pub mod park;
@@ -86,6 +88,7 @@ pub use crate::{
     forking::{Channel, Forked, can_fork_siblings, fork, fork_sibling, replace_stdio},
     handle::{AsOsHandle, adopt_handle, duplicate_handle, number_to_inherit},
     liveness::LivenessFile,
+    local::{LocalListener, LocalStream, Peer, current_user, private_directory},
     memory::{
         Inherited, Mapping, MemoryObject, SPARSE_IS_FREE, address_space_limit, file_size_limit,
         memory_available, page_size,
@@ -94,8 +97,8 @@ pub use crate::{
     park::{Bell, ProcessWatch, Watch, Woken, park, ring},
     poll::{AsSource, BorrowedSource, Interest, Poller, poll, source_of},
     process::{
-        BirthWindow, ProcessState, cpu_count, current_pid, current_thread_id, exit_now, image_id, parent_pid,
-        process_state, random_u128, start_time,
+        BirthWindow, ProcessState, cpu_count, current_pid, current_thread_id, exit_now, gained_rights,
+        image_id, parent_pid, process_state, random_u128, start_time,
     },
     setup::{
         ForkGuard, Limit, affinity, die_with_parent, ignore_interrupt, nice, on_fork_wipe_page,

@@ -10,7 +10,11 @@
 //!
 //! A `fork` copies the descriptor but not the lock; a child made so must [`hold`](LivenessFile::hold) its own slot.
 
-use crate::{imp, memory::Inherited};
+use crate::{
+    imp,
+    memory::Inherited,
+    spawn::{BorrowedOsHandle, OsHandle},
+};
 use std::io;
 
 /// A file of one lock per slot, shared by all processes of a session.
@@ -39,6 +43,17 @@ impl LivenessFile {
     /// ```
     pub fn create() -> io::Result<Self> {
         imp::liveness::File::create().map(Self)
+    }
+
+    /// The file's descriptor, for passing it on ([`LocalStream::send`](crate::LocalStream::send)). `None` on Windows.
+    pub fn as_handle(&self) -> Option<BorrowedOsHandle<'_>> {
+        self.0.as_handle()
+    }
+
+    /// Takes a file that came by a [`LocalStream`](crate::LocalStream). The process must have no other descriptor of it: to close
+    /// one would let go of all its locks.
+    pub fn from_received(handle: OsHandle) -> Self {
+        Self(imp::liveness::File::from_received(handle))
     }
 
     /// Takes over a file that this process inherited, and keeps it from being inherited further.

@@ -15,7 +15,10 @@
 //! A page that the kernel cannot provide kills the process that touches it. So whoever hands out this memory keeps a budget,
 //! from [`memory_available`], and refuses beyond it.
 
-use crate::imp;
+use crate::{
+    imp,
+    spawn::{BorrowedOsHandle, OsHandle},
+};
 use std::io;
 
 /// The number by which a child process finds a descriptor or handle it has inherited.
@@ -92,6 +95,20 @@ impl MemoryObject {
     /// The number to name in [`SpawnRequest::inherit`](crate::SpawnRequest::inherit) and to tell the child.
     pub fn as_inherited(&self) -> Inherited {
         self.0.as_inherited()
+    }
+
+    /// The object's descriptor, for passing it on ([`LocalStream::send`](crate::LocalStream::send)).
+    pub fn as_handle(&self) -> BorrowedOsHandle<'_> {
+        self.0.as_handle()
+    }
+
+    /// Takes an object that came by a [`LocalStream`](crate::LocalStream).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if it could be made smaller under our feet (Linux), or is no memory at all.
+    pub fn from_received(handle: OsHandle) -> io::Result<Self> {
+        imp::memory::Object::from_received(handle).map(Self)
     }
 
     /// Takes over an object that this process inherited, and keeps it from being inherited further.

@@ -117,6 +117,16 @@ pub fn image_id() -> [u8; 16] {
     *ID.get_or_init(imp::image::image_id)
 }
 
+/// Whether this process got rights from its program's file that its starter may not have (set-user-id and the like). What it was told
+/// in its environment came from somebody else then.
+///
+/// # Platform
+///
+/// Linux: the kernel's `AT_SECURE`. macOS: `issetugid`. Windows: never.
+pub fn gained_rights() -> bool {
+    imp::process::gained_rights()
+}
+
 /// Ends this process now: no destructor, no `atexit`, no flush.
 pub fn exit_now(code: i32) -> ! {
     imp::process::exit_now(code)

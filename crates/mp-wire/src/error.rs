@@ -162,6 +162,14 @@ pub enum Error {
         /// What differs.
         detail: String,
     },
+    /// Somebody does not let us in, or take part.
+    #[error("{what} refused: {why}")]
+    Refused {
+        /// Who refused, or who was refused.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// The program never said that it wants to have children.
     #[error("mp is not initialised in this program: {hint}")]
     NotInitialised {
@@ -368,6 +376,7 @@ impl Error {
             Self::Decode { .. } | Self::Encode { .. } => ErrorKind::InvalidData,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Torn { .. } => ErrorKind::UnexpectedEof,
+            Self::Refused { .. } => ErrorKind::PermissionDenied,
             Self::Cancelled => ErrorKind::Interrupted,
             Self::Deadlock { .. } => ErrorKind::Deadlock,
             Self::Failed(Failure { source: Some(source), .. }) => source.io_kind(),

@@ -4,24 +4,19 @@ use crate::{
     forking,
     imp::unix::{
         call::{check, retry},
-        descriptor,
+        descriptor, rights,
     },
     memory::Inherited,
 };
 use std::{
     io,
-    mem::{self, size_of_val},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    ptr, slice,
+    mem::size_of_val,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     time::Duration,
 };
 
-/// Room for the one control message with the most descriptors, in words so that it is aligned for its header.
-const CONTROL_WORDS: usize = {
-    // SAFETY: arithmetic on a constant.
-    let bytes = unsafe { libc::CMSG_SPACE((forking::Channel::MAX_FDS * size_of::<RawFd>()) as u32) } as usize;
-    bytes.div_ceil(size_of::<u64>())
-};
+/// Room for the one control message with the most descriptors.
+const CONTROL_WORDS: usize = rights::control_words(forking::Channel::MAX_FDS);
 
 #[derive(Debug)]
 pub(crate) struct Channel(OwnedFd);
@@ -45,20 +40,8 @@ impl Channel {
         }
         let mut control = [0_u64; CONTROL_WORDS];
         let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-        let mut message = message(&mut part);
-        if !fds.is_empty() {
-            let len = size_of_val(fds); // a borrowed descriptor is its number
-            // SAFETY: the buffer has room for MAX_FDS descriptors, so there is a first header in it with `len` bytes of data.
-            unsafe {
-                message.msg_control = control.as_mut_ptr().cast();
-                message.msg_controllen = libc::CMSG_SPACE(len as u32) as _;
-                let header = libc::CMSG_FIRSTHDR(&message);
-                (*header).cmsg_level = libc::SOL_SOCKET;
-                (*header).cmsg_type = libc::SCM_RIGHTS;
-                (*header).cmsg_len = libc::CMSG_LEN(len as u32) as _;
-                ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), len);
-            }
-        }
+        let mut message = rights::message(&mut part);
+        rights::attach(&mut message, &mut control, fds);
         // SAFETY: all that the message names lives until the call returns.
         retry(|| unsafe { libc::sendmsg(self.0.as_raw_fd(), &message, libc::MSG_NOSIGNAL) }).map(drop)
     }
@@ -66,13 +49,14 @@ impl Channel {
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let mut control = [0_u64; CONTROL_WORDS];
         let mut part = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
-        let mut message = message(&mut part);
+        let mut message = rights::message(&mut part);
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of_val(&control) as _;
         // SAFETY: all that the message names lives until the call returns, and is writable.
         let len =
             retry(|| unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) })?;
-        let fds = received(&message); // owned before anything can fail, so that they are closed then
+        // SAFETY: the call above has filled it in. Owned before anything can fail, so that they are closed then.
+        let fds = unsafe { rights::received(&message) };
         if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -110,35 +94,4 @@ impl Channel {
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// A message of one part, without descriptors.
-fn message(part: &mut libc::iovec) -> libc::msghdr {
-    // SAFETY: plain data, and zero is a value of it. (Some C libraries have private fields in it.)
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = part;
-    message.msg_iovlen = 1;
-    message
-}
-
-/// The descriptors that came with a message.
-fn received(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut fds = Vec::new();
-    // SAFETY: the kernel has filled in the control buffer and its length; the macros walk within it.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
-    // SAFETY: as above: not null means a whole header.
-    while let Some(header) = unsafe { next.as_ref() } {
-        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            // SAFETY: the data of such a message are descriptors, as many as its length says, just made for us. The kernel aligns them.
-            let numbers = unsafe {
-                let len = header.cmsg_len - libc::CMSG_LEN(0) as usize;
-                slice::from_raw_parts(libc::CMSG_DATA(header).cast::<RawFd>(), len / size_of::<RawFd>())
-            };
-            // SAFETY: as above; each is taken once.
-            fds.extend(numbers.iter().map(|&fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-        }
-        // SAFETY: `header` is in the message.
-        next = unsafe { libc::CMSG_NXTHDR(message, header) };
-    }
-    fds
 }

@@ -3,7 +3,7 @@
 pub(crate) use crate::imp::unix::mapping::{address_space_limit, file_size_limit, page_size};
 use crate::{
     imp::{
-        linux::{advice, cgroup},
+        linux::{advice, cgroup, locked},
         unix::{
             call::check,
             descriptor,
@@ -15,7 +15,7 @@ use crate::{
 use std::{
     ffi::CStr,
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 #[derive(Debug)]
@@ -37,7 +37,11 @@ impl Object {
     }
 
     pub(crate) fn map(&self, len: usize) -> io::Result<View> {
-        let mapped = Mapped::new(self.0.as_fd(), len, libc::MAP_NORESERVE)?;
+        let mapped = if locked::all_that_comes() {
+            locked::map(self.0.as_fd(), len)?
+        } else {
+            Mapped::new(self.0.as_fd(), len, libc::MAP_NORESERVE)?
+        };
         // A core dump would otherwise read, and so populate, all of it.
         advice::give(mapped.as_ptr(), len, libc::MADV_DONTDUMP)?;
         Ok(View(mapped))
@@ -49,6 +53,22 @@ impl Object {
 
     pub(crate) fn as_inherited(&self) -> Inherited {
         descriptor::to_number(self.0.as_fd())
+    }
+
+    pub(crate) fn as_handle(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(crate) fn from_received(fd: OwnedFd) -> io::Result<Self> {
+        // SAFETY: a plain call with a live descriptor.
+        let seals = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) });
+        if !seals.is_ok_and(|seals| seals & libc::F_SEAL_SHRINK != 0) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "what came is no memory that keeps its size",
+            ));
+        }
+        Ok(Self(fd))
     }
 
     /// # Safety

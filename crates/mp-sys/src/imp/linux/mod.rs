@@ -9,6 +9,7 @@ pub(crate) mod fork_guard;
 pub(crate) mod forking;
 mod futex;
 pub(crate) mod image;
+mod locked;
 pub(crate) mod memory;
 pub(crate) mod named_memory;
 pub(crate) mod park;
@@ -18,4 +19,4 @@ pub(crate) mod setup;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 
-pub(crate) use super::unix::{child, liveness, poll};
+pub(crate) use super::unix::{child, liveness, local, poll};

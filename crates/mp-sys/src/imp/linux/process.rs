@@ -6,13 +6,14 @@ use crate::{
         call::{check, retry, unsupported},
         child,
     },
+    local::Peer,
     process::ProcessState,
     spawn::Exit,
 };
 use std::{
     ffi::{CStr, CString},
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     path::Path,
     ptr,
     time::Instant,
@@ -190,6 +191,28 @@ fn exists(pid: u32) -> io::Result<bool> {
         Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
         _ => Ok(true),
     }
+}
+
+/// Who is at the other end of a local socket.
+pub(crate) fn peer_of(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: a live descriptor, and a writable struct of the length said.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &mut len,
+        )
+    })?;
+    Ok(Peer { uid: found.uid, pid: u32::try_from(found.pid).ok().filter(|pid| *pid != 0) })
+}
+
+pub(crate) fn gained_rights() -> bool {
+    // SAFETY: reads the values the kernel gave us at the start.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 pub(crate) fn cpu_count() -> usize {

@@ -15,7 +15,7 @@ use std::{
     io,
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
 };
@@ -54,6 +54,15 @@ impl Object {
 
     pub(crate) fn as_inherited(&self) -> Inherited {
         descriptor::to_number(self.0.as_fd())
+    }
+
+    pub(crate) fn as_handle(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(crate) fn from_received(fd: OwnedFd) -> io::Result<Self> {
+        mapping::file_size(fd.as_fd())?;
+        Ok(Self(fd))
     }
 
     /// # Safety

@@ -2,10 +2,19 @@
 
 use crate::{
     imp::unix::{call::check, child},
+    local::Peer,
     process::ProcessState,
     spawn::Exit,
 };
-use std::{ffi::CString, io, mem, os::unix::ffi::OsStringExt, time::Instant};
+use std::{
+    ffi::CString,
+    io, mem,
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::ffi::OsStringExt,
+    },
+    time::Instant,
+};
 
 pub(crate) fn parent_pid() -> u32 {
     std::os::unix::process::parent_id()
@@ -66,6 +75,34 @@ pub(crate) fn process_state(pid: u32, start_time: u64) -> io::Result<ProcessStat
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ProcessState::Running,
         Err(error) => return Err(error),
     })
+}
+
+/// Who is at the other end of a local socket.
+pub(crate) fn peer_of(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: a live descriptor, and two writable numbers.
+    check(unsafe { libc::getpeereid(socket.as_raw_fd(), &mut uid, &mut gid) })?;
+    let mut pid: libc::pid_t = 0;
+    let mut len = size_of::<libc::pid_t>() as libc::socklen_t;
+    // SAFETY: a live descriptor, and a writable number of the length said.
+    let known = check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_LOCAL,
+            libc::LOCAL_PEERPID,
+            (&raw mut pid).cast(),
+            &mut len,
+        )
+    });
+    let pid = known.ok().and_then(|_| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
+    Ok(Peer { uid, pid })
+}
+
+pub(crate) fn gained_rights() -> bool {
+    unsafe extern "C" {
+        safe fn issetugid() -> libc::c_int;
+    }
+    issetugid() != 0
 }
 
 pub(crate) fn cpu_count() -> usize {

@@ -4,7 +4,7 @@ use super::{call::check, descriptor};
 use crate::memory::Inherited;
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 #[derive(Debug)]
@@ -25,6 +25,14 @@ impl File {
 
     pub(crate) fn as_inherited(&self) -> Inherited {
         descriptor::to_number(self.0.as_fd())
+    }
+
+    pub(crate) fn as_handle(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+
+    pub(crate) fn from_received(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 
     pub(crate) fn hold(&self, slot: u32) -> io::Result<()> {

@@ -17,7 +17,15 @@ pub(crate) struct Mapped {
 
 impl Mapped {
     pub(crate) fn new(fd: BorrowedFd<'_>, len: usize, flags: libc::c_int) -> io::Result<Self> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        Self::with_protection(fd, len, libc::PROT_READ | libc::PROT_WRITE, flags)
+    }
+
+    pub(crate) fn with_protection(
+        fd: BorrowedFd<'_>,
+        len: usize,
+        protection: libc::c_int,
+        flags: libc::c_int,
+    ) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice touches nobody's memory.
         let start = unsafe {
             libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED | flags, fd.as_raw_fd(), 0)

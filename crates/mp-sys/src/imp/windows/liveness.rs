@@ -1,6 +1,9 @@
 //! No locks: process handles are evidence enough here.
 
-use crate::memory::Inherited;
+use crate::{
+    memory::Inherited,
+    spawn::{BorrowedOsHandle, OsHandle},
+};
 use std::io;
 
 #[derive(Debug)]
@@ -20,6 +23,14 @@ impl File {
 
     pub(crate) fn as_inherited(&self) -> Inherited {
         0
+    }
+
+    pub(crate) fn as_handle(&self) -> Option<BorrowedOsHandle<'_>> {
+        None
+    }
+
+    pub(crate) fn from_received(_handle: OsHandle) -> Self {
+        Self
     }
 
     pub(crate) fn hold(&self, _slot: u32) -> io::Result<()> {

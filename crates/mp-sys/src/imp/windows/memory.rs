@@ -5,7 +5,7 @@ use crate::memory::Inherited;
 use std::{
     ffi::c_void,
     io, mem,
-    os::windows::io::{AsHandle, AsRawHandle, OwnedHandle},
+    os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle},
     ptr::{self, NonNull},
 };
 use windows_sys::Win32::{
@@ -71,6 +71,16 @@ impl Object {
 
     pub(crate) fn as_inherited(&self) -> Inherited {
         handle::to_number(self.0.as_handle())
+    }
+
+    pub(crate) fn as_handle(&self) -> BorrowedHandle<'_> {
+        self.0.as_handle()
+    }
+
+    pub(crate) fn from_received(handle: OwnedHandle) -> io::Result<Self> {
+        let object = Self(handle);
+        object.size()?;
+        Ok(object)
     }
 
     /// # Safety

@@ -25,3 +25,8 @@ pub(crate) mod channel {
     //! There is none.
     pub(crate) use crate::imp::absent::Channel;
 }
+
+pub(crate) mod local {
+    //! None yet: a named pipe could carry handles that the listener duplicates into the other process.
+    pub(crate) use crate::imp::absent::{Listener, Stream, current_user, private_directory, ready};
+}
