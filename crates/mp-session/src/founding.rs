@@ -30,6 +30,13 @@ impl Prepared {
     /// # Errors
     /// As [`Session::attach`].
     pub fn open(ticket: Ticket) -> Result<Prepared> {
+        if mp_sys::gained_rights() {
+            // The environment is our starter's, who may be anybody.
+            return Err(Error::Refused {
+                what: "a session from the environment".into(),
+                why: "this program has rights that its starter may not have (set-user-id or the like)".into(),
+            });
+        }
         // SAFETY: the ticket came from our parent, which arranged for these descriptors to be inherited for us alone;
         // they are checked before use: a wrong number fails to map, or is not a session.
         let memory = unsafe { MemoryObject::from_inherited(ticket.memory) }
@@ -67,6 +74,24 @@ impl Prepared {
             (member.index < self.ground.layout.member_count).then(|| self.ground.member(member.index))?;
         let same = SlotState::load(&slot.state).generation == member.generation;
         slot.user.get(i).filter(|_| same)
+    }
+
+    /// Maps a session whose descriptors came through a door.
+    pub(crate) fn from_door(memory: MemoryObject, size: u64, liveness: LivenessFile) -> Result<Prepared> {
+        let mapping = memory.map(size as usize).map_err(|e| map_error(size, e))?;
+        let ground = Ground::enter(Region::mapped(mapping)?)?;
+        crate::thread::prepare();
+        Ok(Prepared { ground, memory, liveness, fork_guard: fork_guard()? })
+    }
+
+    pub(crate) fn session_id(&self) -> u128 {
+        self.ground.header().session_id()
+    }
+
+    /// Takes a place that a door has reserved: from then on this process is nobody's child in the session.
+    pub(crate) fn enter_from_outside(self, member: MemberId) -> Result<Session> {
+        Inner::have_no_parent(&self.ground, member)?;
+        self.enter(member, None)
     }
 
     /// The descriptors, to be kept open.
@@ -109,19 +134,24 @@ pub(crate) fn make_region() -> Result<(MemoryObject, Region)> {
         let made = MemoryObject::create(size).and_then(|m| Ok((m.map(size as usize)?, m)));
         match made {
             Ok((mapping, memory)) => return Ok((memory, Region::mapped(mapping)?)),
-            Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => {
-                last = Some(Error::LimitReached {
-                    limit: "address space of this process (RLIMIT_AS), or memory".into(),
-                    detail: format!(
-                        "a session of {} MiB does not fit; {SIZE_VAR} asks for a smaller one: {e}",
-                        size >> 20
-                    ),
-                });
-            }
-            Err(e) => last = Some(Error::os(format!("session memory of {} MiB", size >> 20), e)),
+            Err(e) => last = Some(map_error(size, e)),
         }
     }
     Err(last.unwrap_or_else(|| Error::Other("no size for the session".into())))
+}
+
+/// An error that names the limit where it is one.
+fn map_error(size: u64, e: std::io::Error) -> Error {
+    let mib = size >> 20;
+    let limit = match e.kind() {
+        std::io::ErrorKind::OutOfMemory => "address space of this process (RLIMIT_AS), or memory",
+        // Of a program that locks all its memory.
+        std::io::ErrorKind::WouldBlock => "locked memory of this process (RLIMIT_MEMLOCK with mlockall)",
+        _ if mp_sys::is_out_of_descriptors(&e) => "open descriptors of this process (RLIMIT_NOFILE)",
+        _ => return Error::os(format!("session memory of {mib} MiB"), e),
+    };
+    let detail = format!("a session of {mib} MiB does not fit; {SIZE_VAR} asks for a smaller one: {e}");
+    Error::LimitReached { limit: limit.into(), detail }
 }
 
 /// Prepares a command so that the process it starts can [`Session::attach`]. Keep the returned place until the process

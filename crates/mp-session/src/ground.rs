@@ -7,7 +7,7 @@ use crate::header::Header;
 use crate::layout::Layout;
 use crate::observers::{Bucket, ObserverSlot};
 use crate::region::Region;
-use crate::slots::{Entry, MemberSlot, ThreadSlot};
+use crate::slots::{Entry, MemberSlot, NameSlot, ThreadSlot};
 
 #[derive(Debug)]
 pub(crate) struct Ground {
@@ -64,6 +64,14 @@ impl Ground {
     pub(crate) fn entry(&self, index: u32) -> &Entry {
         debug_assert!(index < self.layout.entry_count);
         self.region.at(self.layout.entry(index))
+    }
+
+    pub(crate) fn name(&self, index: u32) -> &NameSlot {
+        self.region.at(self.layout.name(index))
+    }
+
+    pub(crate) fn names_used(&self) -> u32 {
+        self.header().names_used.load(Acquire).min(self.layout.name_count)
     }
 
     pub(crate) fn word(&self, offset: u64) -> &AtomicU64 {

@@ -42,6 +42,10 @@ pub(crate) struct Header {
     pub(crate) news: AtomicU64,
     /// One more than the highest observer ever used.
     pub(crate) observers_used: AtomicU32,
+    /// One more than the highest name slot ever used.
+    pub(crate) names_used: AtomicU32,
+    /// `version(32) | slot + 1 (32)`: the one word that orders publications ([`crate::directory`]).
+    pub(crate) directory: AtomicU64,
     /// Free runs by size class: hints, see [`crate::heap`].
     pub(crate) run_hints: [[AtomicU32; 8]; 64],
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 0            header            one page: identity, geometry, frontiers
+//! names        NameSlot[]        published objects
 //! members      MemberSlot[]      a slot a process
 //! threads      ThreadSlot[]      a slot a thread that waits or owns
 //! chunk owners u32[]             who claims entries from which 64 entries (a hint)
@@ -33,6 +34,7 @@ pub(crate) const CHUNK: u32 = 64;
 pub(crate) const ENTRY_SIZE: u64 = 128;
 pub(crate) const MEMBER_SIZE: u64 = 1024;
 pub(crate) const THREAD_SIZE: u64 = 256;
+pub(crate) const NAME_SIZE: u64 = 32;
 /// Thread slots are named by 14 bits in a reference word, and by 16 in a wait word.
 pub(crate) const MAX_THREADS: u32 = 16_383;
 pub(crate) const MAX_MEMBERS: u32 = 4_096;
@@ -53,11 +55,13 @@ pub(crate) struct Layout {
     pub(crate) size: u64,
     pub(crate) member_count: u32,
     pub(crate) thread_count: u32,
+    pub(crate) name_count: u32,
     pub(crate) entry_count: u32,
     pub(crate) span_count: u32,
     pub(crate) observer_count: u32,
     /// A power of two.
     pub(crate) bucket_count: u64,
+    pub(crate) names: u64,
     pub(crate) members: u64,
     pub(crate) threads: u64,
     pub(crate) chunk_owners: u64,
@@ -80,13 +84,15 @@ impl Layout {
         let small = size < 256 << 20;
         let member_count = if small { 64 } else { MAX_MEMBERS };
         let thread_count = if small { 256 } else { MAX_THREADS };
+        let name_count = if small { 128 } else { 1024 };
         // One entry for each 4 KiB of region: sixteen million in 64 GiB.
         let entry_count = ((size / 4096).min(1 << 24) as u32).next_multiple_of(CHUNK);
         let span_bound = size / SPAN;
         let observer_count = if small { 256 } else { MAX_OBSERVERS };
         let bucket_count = (size / REGION_PER_BUCKET).clamp(256, MAX_BUCKETS).next_power_of_two();
 
-        let members = PAGE;
+        let names = PAGE;
+        let members = page(names + u64::from(name_count) * NAME_SIZE);
         let threads = page(members + u64::from(member_count) * MEMBER_SIZE);
         let chunk_owners = page(threads + u64::from(thread_count) * THREAD_SIZE);
         let span_kinds = page(chunk_owners + u64::from(entry_count / CHUNK) * 4);
@@ -101,10 +107,12 @@ impl Layout {
             size,
             member_count,
             thread_count,
+            name_count,
             entry_count,
             span_count,
             observer_count,
             bucket_count,
+            names,
             members,
             threads,
             chunk_owners,
@@ -122,6 +130,10 @@ impl Layout {
     /// is made; everything after it is committed as the frontiers advance.
     pub(crate) fn eager(&self) -> u64 {
         self.entries
+    }
+
+    pub(crate) fn name(&self, index: u32) -> u64 {
+        self.names + u64::from(index) * NAME_SIZE
     }
 
     pub(crate) fn member(&self, index: u32) -> u64 {
@@ -170,6 +182,7 @@ mod tests {
     fn every_array_ends_before_the_next_begins() {
         for shift in [23, 24, 28, 30, 33, 36] {
             let l = Layout::new(1 << shift);
+            assert!(l.name(l.name_count) <= l.members);
             assert!(l.member(l.member_count) <= l.threads);
             assert!(l.thread(l.thread_count) <= l.chunk_owners);
             assert!(l.observer(l.observer_count) <= l.buckets && l.bucket(l.bucket_count) <= l.entries);

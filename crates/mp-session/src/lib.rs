@@ -25,8 +25,6 @@
 //! | `table`, `entries`, `refs`, `owned`, `ledger` | objects and who holds them |
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children`, `tree` | who takes part, who died, clearing up |
-//! | `wait`, `sleep`, `spin` | sleeping and waking |
-//! | `thread`, `member`, `sweep`, `children` | who takes part, who died, clearing up |
 //! | `wait`, `in_line`, `sleep`, `spin` | sleeping and waking |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
@@ -34,6 +32,8 @@
 //! | `readiness`, `reactor` | waiting in async tasks |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `permit` | counts, and who holds how much of them |
+//! | `directory` | objects found by name |
+//! | `door`, `reception`, `handshake`, `stranger` | programs that are no relatives come in |
 //! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `shared` | what may lie in shared memory and be looked at through a reference |
 //! | `object`, `owner`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
@@ -54,12 +54,15 @@ mod cell;
 mod children;
 mod deadlock;
 mod descriptors;
+mod directory;
+mod door;
 mod entries;
 mod founding;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod ground;
+mod handshake;
 mod header;
 mod heap;
 mod ids;
@@ -81,6 +84,7 @@ mod place;
 pub mod primitive;
 mod reactor;
 mod readiness;
+mod reception;
 mod refs;
 mod region;
 mod report;
@@ -92,6 +96,7 @@ mod sleep;
 mod slots;
 mod spin;
 mod stats;
+mod stranger;
 mod subscriptions;
 mod sweep;
 mod table;
@@ -106,6 +111,7 @@ pub use cancel::{CancelToken, is_cancellable};
 pub use cell::{Cell, CellState, Status};
 pub use children::StartedProcess;
 pub use descriptors::Io;
+pub use door::{DOOR_DIR_VAR, Door, RefusedPeer};
 pub use founding::{HeapSession, Prepared, inherit};
 pub use ids::{Kind, MemberId, Role, ThreadId};
 pub use in_line::{Carried, InLine};
@@ -120,6 +126,7 @@ pub use report::{Holding, ProcessReport, Report, ThreadReport};
 pub use session::{BUDGET_VAR, DEADLOCK_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
 pub use shared::{Shared, layout_fingerprint};
 pub use stats::Stats;
+pub use stranger::Joining;
 pub use table::Shape;
 pub use waitable::{Sources, Waitable};
 pub use waitset::{WaitSet, wait, wait_in};

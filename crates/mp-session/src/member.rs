@@ -188,6 +188,21 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes the occupant-to-be of a reserved place nobody's child. Should it die before it has taken the place, the place still says
+    /// who reserved it, and names its process.
+    pub(crate) fn have_no_parent(ground: &Ground, id: MemberId) -> Result<()> {
+        if id.index >= ground.layout.member_count {
+            return Err(Error::Forged { what: format!("place {id:?} in the session") });
+        }
+        let slot = ground.member(id.index);
+        let seen = SlotState::load(&slot.state);
+        if seen.generation != id.generation || seen.status != RESERVED {
+            return Err(Error::Stale { what: format!("place {id:?} in the session (it was given up)") });
+        }
+        slot.parent.store(NO_PARENT, Release);
+        Ok(())
+    }
+
     /// Whether the member takes part now, as far as anybody knows.
     pub(crate) fn is_live(&self, index: u32) -> bool {
         matches!(SlotState::load(&self.ground.member(index).state).status, LIVE | SWEEPING)

@@ -216,6 +216,15 @@ impl Place {
         *self.process.lock() = Some(process);
     }
 
+    /// Says which process is going to take the place, which is no child of ours: its death is noticed from now on, and nobody will
+    /// ask about it.
+    pub(crate) fn expect_stranger(&self, pid: u32) {
+        let slot = self.slot();
+        slot.start_time.store(mp_sys::start_time(pid).unwrap_or(0), Relaxed);
+        slot.pid.store(pid, Release);
+        slot.end.fetch_or(end::STARTED | end::DETACHED, AcqRel);
+    }
+
     /// The process in this place.
     pub fn process(&self) -> Option<Arc<StartedProcess>> {
         self.process.lock().clone()

@@ -53,6 +53,8 @@ type KnownProcess = ((u32, u64), Arc<ProcessWatch>);
 
 static INSTANCES: AtomicU64 = AtomicU64::new(1);
 pub(crate) static CURRENT: OnceLock<Session> = OnceLock::new();
+/// Held by whoever is about to give this process its session.
+pub(crate) static FOUNDING: Mutex<()> = Mutex::new(());
 
 /// The environment variable that carries a child's way into the session.
 pub const SESSION_VAR: &str = "MP_SESSION";
@@ -111,7 +113,6 @@ impl Session {
         if let Some(session) = CURRENT.get() {
             return Ok(session.clone());
         }
-        static FOUNDING: Mutex<()> = Mutex::new(());
         let _one = FOUNDING.lock();
         if let Some(session) = CURRENT.get() {
             return Ok(session.clone());
@@ -404,6 +405,16 @@ impl Session {
     /// [`Error::Unsupported`] for a session on the heap.
     pub fn descriptors(&self) -> Result<Ticket> {
         self.ticket(self.0.member)
+    }
+
+    /// What a door passes to a stranger.
+    pub(crate) fn passed(&self) -> Vec<mp_sys::BorrowedOsHandle<'_>> {
+        let memory = self.0.memory.iter().map(MemoryObject::as_handle);
+        memory.chain(self.0.liveness.iter().filter_map(LivenessFile::as_handle)).collect()
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.0.ground.layout.size
     }
 
     pub(crate) fn ticket(&self, member: MemberId) -> Result<Ticket> {

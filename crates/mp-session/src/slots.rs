@@ -7,7 +7,7 @@ use crate::primitive::{AtomicU32, AtomicU64, Ordering::*};
 use mp_sys::Beacon;
 
 use crate::cell::Cell;
-use crate::layout::{ENTRY_SIZE, MEMBER_SIZE, THREAD_SIZE};
+use crate::layout::{ENTRY_SIZE, MEMBER_SIZE, NAME_SIZE, THREAD_SIZE};
 use crate::region::Shared;
 
 /// A process. See [`crate::member`] for the states.
@@ -83,7 +83,8 @@ pub(crate) struct ThreadSlot {
     pub(crate) cancellable: AtomicU64,
     /// The wait word whose wake-up it has and has not acted on yet ([`crate::in_line`]).
     pub(crate) carries: AtomicU64,
-    _reserved: [AtomicU64; 1],
+    /// The published name that this thread is looking at: slot + 1 ([`crate::directory`]).
+    pub(crate) looking: AtomicU64,
 }
 
 /// The words of an intent; `op` is written last and cleared first.
@@ -100,6 +101,22 @@ pub(crate) struct IntentSlot {
 // SAFETY: repr(C), atomics only (the beacon's pointers are atomics, and mean something to their owner alone).
 unsafe impl Shared for ThreadSlot {}
 const _: () = assert!(size_of::<ThreadSlot>() as u64 <= THREAD_SIZE);
+
+/// A published object. See [`crate::directory`].
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct NameSlot {
+    /// Holds the message that carries the name and the object.
+    pub(crate) cell: Cell,
+    /// Of the name: most slots need not be looked at.
+    pub(crate) hash: AtomicU64,
+    /// The thread that prepares it.
+    pub(crate) publisher: AtomicU64,
+}
+
+// SAFETY: repr(C), atomics only.
+unsafe impl Shared for NameSlot {}
+const _: () = assert!(size_of::<NameSlot>() as u64 == NAME_SIZE);
 
 /// An object's entry. See [`crate::table`].
 #[repr(C, align(64))]

@@ -146,6 +146,7 @@ impl Inner {
         }
         for t in &threads {
             wait::settle(self, *t);
+            ground.thread(*t).looking.store(0, SeqCst);
         }
         self.free_observers_of(index);
         self.take_over_from(me, index);
@@ -166,6 +167,7 @@ impl Inner {
             ground.thread(t).beacon.word.store(0, Release);
             thread::free(ground, t, state.generation);
         }
+        crate::directory::tidy(me);
     }
 
     fn departed_word(&self, index: u32, role: Role) -> &AtomicU64 {
@@ -310,7 +312,13 @@ impl Inner {
         if !matches!(known, Departure::Unknown) {
             return known;
         }
-        self.children.departure(index).unwrap_or(Departure::Unknown)
+        let unknown = if self.ground.member(index).parent.load(Relaxed) == NO_PARENT {
+            // A stranger, or the founder: no process of the session can ask the system.
+            Departure::Lost
+        } else {
+            Departure::Unknown
+        };
+        self.children.departure(index).unwrap_or(unknown)
     }
 
     /// Who held the role of the object last and died with it.

@@ -136,6 +136,7 @@ fn register(inner: &Arc<Inner>) -> Result<Registration> {
             continue;
         }
         slot.bell.store(0, Relaxed);
+        slot.looking.store(0, Relaxed);
         slot.waits_for.store(0, Relaxed);
         slot.carries.store(0, Relaxed);
         slot.set_name();

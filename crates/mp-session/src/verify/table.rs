@@ -42,6 +42,11 @@ pub(super) fn check(ground: &Ground, found: &mut Findings) {
             }
         }
     }
+    for i in 0..ground.layout.name_count {
+        if let Some((_, owned)) = at_rest(ground, &ground.name(i).cell, &format!("name {i}"), found) {
+            own(owned, format!("name {i}"));
+        }
+    }
     let end = entries(ground);
     for i in 0..end {
         let entry = ground.entry(i);

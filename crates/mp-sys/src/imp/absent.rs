@@ -6,12 +6,12 @@ use crate::{
     memory::Inherited,
     spawn::{BorrowedOsHandle, OsHandle},
 };
+use std::{io, time::Duration};
 #[cfg(windows)]
 use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
-use std::{io, time::Duration};
 
 pub(crate) fn unsupported<T>(what: &'static str) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, what))
