@@ -429,10 +429,13 @@ impl Session {
     /// Leaves the kind of trace that a killed process leaves: for tests on the heap.
     #[doc(hidden)]
     pub fn abandon(self) {
-        self.0.ground.member(self.0.member.index).end.fetch_or(member::end::ABANDONED, AcqRel);
-        for t in 0..self.0.ground.threads_used() {
-            if thread::member_of(&self.0.ground, t) == Some(self.0.member.index) {
-                self.0.ground.thread(t).beacon.word.store(mp_sys::Beacon::DEAD, Release);
+        // Nothing if it was abandoned and swept before: the place is another one's.
+        if let Some(slot) = self.0.slot_of(self.0.member) {
+            slot.end.fetch_or(member::end::ABANDONED, AcqRel);
+            for t in 0..self.0.ground.threads_used() {
+                if thread::member_of(&self.0.ground, t) == Some(self.0.member.index) {
+                    self.0.ground.thread(t).beacon.word.store(mp_sys::Beacon::DEAD, Release);
+                }
             }
         }
         thread::abandon(&self.0);

@@ -63,10 +63,12 @@ impl Inner {
     fn sweep(&self, me: &Me<'_>, index: u32, generation: u32, departure: &Departure) -> bool {
         let slot = self.ground.member(index);
         let sweeper = self.member.index as u16 + 1;
+        // *swept-on-the-way*: its sweeper was dead as well, and the sweep of that one did this one's.
+        let mut on_the_way = false;
         loop {
             let seen = SlotState::load(&slot.state);
             if seen.generation != generation {
-                return false;
+                return on_the_way;
             }
             match seen.status {
                 LIVE | RESERVED => {
@@ -79,20 +81,20 @@ impl Inner {
                     let Some(other) = u32::from(seen.partner).checked_sub(1) else { return false };
                     let others = SlotState::load(&self.ground.member(other).state);
                     if others.status == LIVE && !self.is_dead(other) {
-                        return false; // being done; we are rung when it is
+                        return on_the_way; // being done; we are rung when it is
                     }
                     if matches!(others.status, LIVE | SWEEPING) {
                         // What the sweeper was in the middle of has to be settled before its work is taken over; the
                         // sweep of the sweeper does both. If it changed nothing, somebody else is at it.
-                        self.sweep(me, other, others.generation, &Departure::Unknown);
+                        on_the_way |= self.sweep(me, other, others.generation, &Departure::Unknown);
                         if SlotState::load(&slot.state) == seen {
-                            return false;
+                            return on_the_way;
                         }
                     } else {
                         seen.swap(&slot.state, SlotState { partner: sweeper, ..seen });
                     }
                 }
-                _ => return false,
+                _ => return on_the_way,
             }
         }
         if slot.end.load(Acquire) >> 8 == 0 {

@@ -39,6 +39,22 @@ fn a_victim_outlives_its_sweeper_and_is_swept() {
     assert_eq!(survivor.stats().members, before.members - 1);
 }
 
+/// *swept-on-the-way*: the sweep of a dead sweeper does its victim's as well, and whoever asked for the victim is told so.
+#[test]
+fn a_victim_swept_with_its_sweeper_counts_as_swept() {
+    let heap = Session::on_heap(0).unwrap();
+    let (victim, sweeper, survivor) =
+        (heap.member("victim").unwrap(), heap.member("sweeper").unwrap(), heap.member("survivor").unwrap());
+    let (v, owner) = (victim.0.member.index, victim.thread_id().unwrap());
+    let sweeping =
+        SlotState { partner: sweeper.0.member.index as u16 + 1, status: SWEEPING, ..state(&survivor, v) };
+    victim.abandon();
+    survivor.0.ground.member(v).state.store(sweeping.pack(), Release);
+    sweeper.abandon();
+    assert!(survivor.clear_up_after(owner).unwrap());
+    assert_eq!(state(&survivor, v).status, FREE);
+}
+
 /// A chain: each was sweeping the next when it died.
 #[test]
 fn sweepers_of_sweepers_are_swept() {
