@@ -281,13 +281,12 @@ impl Ground {
         }
     }
 
-    /// Makes a dead member's spans anybody's.
+    /// Makes a dead member's spans anybody's. Counted first: *orphan-uncounted*, as for chunks of entries.
     pub(crate) fn orphan_spans(&self, member: u32) {
         let end = self.header().span_frontier.load(Acquire).min(self.layout.span_count);
-        for span in 0..end {
-            if self.span_owner(span).compare_exchange(member + 1, 0, AcqRel, Relaxed).is_ok() {
-                self.header().orphan_spans.fetch_add(1, Relaxed);
-            }
+        for span in (0..end).filter(|span| self.span_owner(*span).load(Acquire) == member + 1) {
+            self.header().orphan_spans.fetch_add(1, AcqRel);
+            let _ = self.span_owner(span).compare_exchange(member + 1, 0, AcqRel, Relaxed);
         }
     }
 
