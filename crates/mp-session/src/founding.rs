@@ -188,6 +188,13 @@ impl HeapSession {
         Ok(HeapSession { region: Arc::new(Ground::found(region, 1, [0; 16], u64::MAX)?) })
     }
 
+    /// The same session once more, to be moved elsewhere.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn alias(&self) -> HeapSession {
+        HeapSession { region: self.region.clone() }
+    }
+
     /// Takes a reserved place, as the child does for which it was reserved.
     ///
     /// # Errors

@@ -78,6 +78,13 @@ impl Ground {
         self.region.at(offset)
     }
 
+    /// Whether a wait record's key names a wait word: those who wait for many things name their observer's slot instead.
+    pub(crate) fn is_wait_word(&self, key: u64) -> bool {
+        let layout = &self.layout;
+        let in_reach = key != 0 && key.is_multiple_of(8) && key + 8 <= layout.size;
+        in_reach && !(layout.observers..layout.buckets).contains(&key)
+    }
+
     pub(crate) fn tag(&self, span: u32, block: u32) -> &AtomicU32 {
         self.region.at(self.layout.tag(span, block))
     }

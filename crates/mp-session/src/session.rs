@@ -426,6 +426,24 @@ impl Session {
         }
     }
 
+    /// Enters the wait word as a sleeper does, and does not sleep: for members that are played one after the other by one thread.
+    #[doc(hidden)]
+    pub fn start_waiting(&self, word: &AtomicU64) -> Result<()> {
+        self.me()?.enter(word);
+        Ok(())
+    }
+
+    /// The rest of [`Session::wait`], after [`Session::start_waiting`].
+    #[doc(hidden)]
+    pub fn go_on_waiting<R>(
+        &self,
+        word: &AtomicU64,
+        deadline: Option<Instant>,
+        ready: impl FnMut() -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        self.me()?.go_on_waiting(word, deadline, &|| ThreadId::NONE, ready)
+    }
+
     /// Leaves the kind of trace that a killed process leaves: for tests on the heap.
     #[doc(hidden)]
     pub fn abandon(self) {

@@ -40,6 +40,13 @@ pub(crate) fn verify(ground: &Ground) -> Findings {
     observers::check(ground, &mut found);
     table::check(ground, &mut found);
     heap::check(ground, &mut found);
+    for i in 0..ground.header().observers_used.load(Acquire).min(ground.layout.observer_count) {
+        let state = SlotState::load(&ground.observer(i).state);
+        let member = u32::from(state.partner).wrapping_sub(1);
+        if state.status != crate::observers::FREE && !is_live(ground, member) {
+            found.push(format!("observer {i}: belongs to member {member}, which takes no part"));
+        }
+    }
     found
 }
 
@@ -184,7 +191,10 @@ fn waits(ground: &Ground, found: &mut Findings) {
             continue;
         }
         let key = slot.wait_key.load(Acquire);
-        if key == 0 || key + 8 > ground.layout.size {
+        if (ground.layout.observers..ground.layout.buckets).contains(&key) {
+            continue; // It waits for many things.
+        }
+        if !ground.is_wait_word(key) {
             found.push(format!("thread {t}: waits at {key:#x}, which is nowhere"));
             continue;
         }

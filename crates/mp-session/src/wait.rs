@@ -35,6 +35,10 @@
 //! does not sleep. *ready-after-enter*: what the waiter waits for happens before it entered: it looks again after
 //! entering, and both sides use sequentially consistent operations, so one of the two sees the other.
 //! *woken-but-served*: the waiter found what it wanted after a waker had already chosen it: it passes the wake-up on.
+//! *chosen-not-woken*: a waker took the waiter off the word and died, or was stopped, before `WOKEN`. No wake-up would find the waiter any
+//! more; so whenever it was roused without being woken, by a sweep say, it looks whether the word still knows it, and enters again if not.
+//! *lane-of-the-dead*: a thread that died in the word would be found by wakers, in vain, until they have all passed it over: its sweeper
+//! takes it off, as long as its record says `WAITING`; that is why who leaves takes itself off first, and is `IDLE` then.
 
 use crate::primitive::{self, AtomicU64, Ordering::*, fence, raw};
 use std::time::Instant;
@@ -208,12 +212,17 @@ impl Inner {
 pub(crate) fn settle(inner: &Inner, t: u32) {
     let slot = inner.ground.thread(t);
     let seen = slot.wait.load(SeqCst);
+    let key = slot.wait_key.load(Acquire);
+    // Its object is still there: what it held is released after this.
+    if seen & 0xFF != IDLE && inner.ground.is_wait_word(key) {
+        remove_lane(inner.ground.word(key), t);
+    }
     let wake = |key: u64| {
         if key != 0 && key < inner.ground.layout.size {
             inner.wake_one(inner.ground.word(key));
         }
     };
-    let woken_at = if seen & 0xFF == WOKEN { slot.wait_key.load(Acquire) } else { 0 };
+    let woken_at = if seen & 0xFF == WOKEN { key } else { 0 };
     wake(woken_at);
     // Between the two it says both of the same wake-up.
     let carries = slot.carries.load(Acquire);
@@ -222,6 +231,30 @@ pub(crate) fn settle(inner: &Inner, t: u32) {
     }
     slot.carries.store(0, SeqCst);
     slot.wait.store(seen & !0xFF, SeqCst);
+}
+
+/// Takes a thread slot off the word.
+fn remove_lane(word: &AtomicU64, t: u32) {
+    let lane = u64::from(t + 1);
+    let mut seen = word.load(SeqCst);
+    while let Some(at) = (0..3).find(|i| seen >> (16 * i) & LANE == lane) {
+        let below = seen & ((1 << (16 * at)) - 1);
+        let above = (seen & LANES) >> (16 * (at + 1)) << (16 * at);
+        match word.compare_exchange_weak(seen, below | above | seen & !LANES, SeqCst, SeqCst) {
+            Ok(_) => return,
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// The word with thread slot `t` in it, or with `MORE`.
+fn with_lane(word: u64, t: u32) -> u64 {
+    let used = (0..3).take_while(|i| word >> (16 * i) & LANE != 0).count();
+    if word & MORE == 0 && used < 3 {
+        word | u64::from(t + 1) << (16 * used)
+    } else {
+        after_arrival(word) | MORE
+    }
 }
 
 /// Whom a waiter waits for in particular, to be watched first.
@@ -251,16 +284,27 @@ impl Me<'_> {
         }
         spin.failed();
         let _blocked = holder.map(|holder| Blocked::on(self, holder));
+        self.enter(word);
+        self.go_on_waiting(word, deadline, owner, ready)
+    }
+
+    /// The same, having entered.
+    pub(crate) fn go_on_waiting<R>(
+        &self,
+        word: &AtomicU64,
+        deadline: Option<Instant>,
+        owner: &Owner<'_>,
+        mut ready: impl FnMut() -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
         loop {
-            self.enter(word);
-            let outcome = self.sleep_until_woken(word, deadline, owner, &mut ready);
-            match outcome {
+            match self.sleep_until_woken(word, deadline, owner, &mut ready) {
                 Ok(Sleep::Woken) => {
                     if let Some(r) = ready().inspect_err(|_| {
                         self.inner.pass_on(word);
                     })? {
                         return Ok(Some(r));
                     }
+                    self.enter(word);
                 }
                 Ok(Sleep::Ready(r)) => {
                     self.leave(word);
@@ -285,20 +329,23 @@ impl Me<'_> {
         slot.wait_ticket.store(ground.header().ticket.fetch_add(1, Relaxed), Relaxed);
         let sequence = (slot.wait.load(Relaxed) >> 8).wrapping_add(1);
         slot.wait.store(sequence << 8 | WAITING, SeqCst);
+        let mut seen = word.load(SeqCst);
+        while let Err(now) = word.compare_exchange_weak(seen, with_lane(seen, self.index), SeqCst, SeqCst) {
+            seen = now;
+        }
+    }
+
+    /// *chosen-not-woken*: makes sure that the word knows us. Whether we had to enter again.
+    fn enter_again(&self, word: &AtomicU64) -> bool {
         let me = u64::from(self.index + 1);
         let mut seen = word.load(SeqCst);
-        loop {
-            let used = (0..3).take_while(|i| seen >> (16 * i) & LANE != 0).count();
-            let new = if seen & MORE == 0 && used < 3 {
-                seen | me << (16 * used)
-            } else {
-                after_arrival(seen) | MORE
-            };
-            match word.compare_exchange_weak(seen, new, SeqCst, SeqCst) {
-                Ok(_) => return,
+        while seen & MORE == 0 && (0..3).all(|i| seen >> (16 * i) & LANE != me) {
+            match word.compare_exchange_weak(seen, with_lane(seen, self.index), SeqCst, SeqCst) {
+                Ok(_) => return true,
                 Err(now) => seen = now,
             }
         }
+        false
     }
 
     /// Stops waiting, and passes on a wake-up that came too late to be needed.
@@ -313,27 +360,14 @@ impl Me<'_> {
     /// Stops waiting. `false`: somebody has woken us, and we have the wake-up still.
     pub(crate) fn withdraw(&self, word: &AtomicU64) -> bool {
         let slot = self.slot();
+        remove_lane(word, self.index);
         let seen = slot.wait.load(SeqCst);
         if seen & 0xFF == WAITING
             && slot.wait.compare_exchange(seen, seen & !0xFF | IDLE, SeqCst, SeqCst).is_ok()
         {
-            self.remove(word);
             return true;
         }
         slot.wait.load(SeqCst) & 0xFF != WOKEN
-    }
-
-    fn remove(&self, word: &AtomicU64) {
-        let me = u64::from(self.index + 1);
-        let mut seen = word.load(SeqCst);
-        while let Some(at) = (0..3).find(|i| seen >> (16 * i) & LANE == me) {
-            let below = seen & ((1 << (16 * at)) - 1);
-            let above = (seen & LANES) >> (16 * (at + 1)) << (16 * at);
-            match word.compare_exchange_weak(seen, below | above | seen & !LANES, SeqCst, SeqCst) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
-        }
     }
 
     /// Sleeps until the bell rings, the deadline comes, or there is another reason to look around. Afterwards the bell is quiet.
@@ -362,12 +396,13 @@ impl Me<'_> {
 
     fn sleep_until_woken<R>(
         &self,
-        _word: &AtomicU64,
+        word: &AtomicU64,
         deadline: Option<Instant>,
         owner: &Owner<'_>,
         ready: &mut impl FnMut() -> Result<Option<R>>,
     ) -> Result<Sleep<R>> {
         let slot = self.slot();
+        let mut entered_again = false;
         loop {
             if let Some(r) = ready()? {
                 return Ok(Sleep::Ready(r));
@@ -380,9 +415,14 @@ impl Me<'_> {
             self.doze(deadline, owner);
             let seen = slot.wait.load(SeqCst);
             if seen & 0xFF == WOKEN {
+                if entered_again {
+                    // The waker was only slow; we are in the word without waiting.
+                    remove_lane(word, self.index);
+                }
                 slot.wait.store(seen & !0xFF | IDLE, SeqCst);
                 return Ok(Sleep::Woken);
             }
+            entered_again |= self.enter_again(word);
         }
     }
 }
@@ -392,3 +432,6 @@ enum Sleep<R> {
     Woken,
     TimedOut,
 }
+
+#[cfg(test)]
+mod tests;
