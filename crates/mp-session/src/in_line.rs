@@ -13,6 +13,7 @@
 //! | | `WOKEN`, before it has noticed | its sweeper wakes the next in line |
 //! | | it has noticed, and is on its way back to its lock | `carries`, written before the wait record says `IDLE`, names the wait word: its sweeper wakes the next in line |
 //! | | it has its lock back | none: it had come to act |
+//! | who wakes it | after it took it off the word, before `WOKEN` | none, and it gets in line again, behind the others (*chosen-not-woken*) |
 //! | its sweeper | after waking the next | somebody is woken once too often, which those who wait for notifications bear |
 
 use std::fmt;
@@ -34,6 +35,8 @@ pub struct InLine<'a> {
     me: Me<'a>,
     word: &'a AtomicU64,
     is_over: bool,
+    /// The word may know us although we were chosen already.
+    entered_again: bool,
 }
 
 /// A wake-up on its way to who is to act on it. It is handed on if the thread dies before this is dropped.
@@ -48,7 +51,7 @@ impl Session {
     pub fn get_in_line<'a>(&'a self, word: &'a AtomicU64) -> Result<InLine<'a>> {
         let me = self.me()?;
         me.enter(word);
-        Ok(InLine { me, word, is_over: false })
+        Ok(InLine { me, word, is_over: false, entered_again: false })
     }
 }
 
@@ -81,6 +84,7 @@ impl<'a> InLine<'a> {
             if self.is_woken() {
                 return Ok(Some(self.carry()));
             }
+            self.entered_again |= self.me.enter_again(self.word);
         }
     }
 
@@ -91,6 +95,9 @@ impl<'a> InLine<'a> {
     /// From `WOKEN` to `IDLE`, with no instant at which a death would lose the wake-up.
     fn carry(&mut self) -> Carried<'a> {
         let slot = self.me.slot();
+        if self.entered_again {
+            crate::wait::remove_lane(self.word, self.me.index);
+        }
         slot.carries.store(self.me.inner.ground.offset_of(self.word), SeqCst);
         slot.wait.store(slot.wait.load(SeqCst) & !0xFF | IDLE, SeqCst);
         self.is_over = true;

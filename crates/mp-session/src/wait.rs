@@ -234,7 +234,7 @@ pub(crate) fn settle(inner: &Inner, t: u32) {
 }
 
 /// Takes a thread slot off the word.
-fn remove_lane(word: &AtomicU64, t: u32) {
+pub(crate) fn remove_lane(word: &AtomicU64, t: u32) {
     let lane = u64::from(t + 1);
     let mut seen = word.load(SeqCst);
     while let Some(at) = (0..3).find(|i| seen >> (16 * i) & LANE == lane) {
@@ -336,7 +336,7 @@ impl Me<'_> {
     }
 
     /// *chosen-not-woken*: makes sure that the word knows us. Whether we had to enter again.
-    fn enter_again(&self, word: &AtomicU64) -> bool {
+    pub(crate) fn enter_again(&self, word: &AtomicU64) -> bool {
         let me = u64::from(self.index + 1);
         let mut seen = word.load(SeqCst);
         while seen & MORE == 0 && (0..3).all(|i| seen >> (16 * i) & LANE != me) {
