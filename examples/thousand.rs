@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use mp::prelude::*;
 
+/// Runs them all and returns the sum of what they returned.
+type Run = fn(&Mutex<u64>) -> mp::Result<u64>;
+
 const COUNT: u64 = 1000;
 /// So many live at once. A process of this program takes about a megabyte of memory of its own, and systems limit how many a user has.
 const AT_ONCE: usize = 100;
@@ -43,8 +46,7 @@ fn threads(sum: &Mutex<u64>) -> mp::Result<u64> {
 #[mp::main]
 fn main() -> mp::Result<()> {
     let expected = COUNT * (COUNT + 1) / 2;
-    let runs: [(&str, fn(&Mutex<u64>) -> mp::Result<u64>); 2] =
-        [("processes", processes), ("threads", threads)];
+    let runs: [(&str, Run); 2] = [("processes", processes), ("threads", threads)];
     for (what, run) in runs {
         let sum = Mutex::new(0)?;
         let begun = Instant::now();

@@ -52,6 +52,7 @@ const STEPS: &[Step] = &[
     step("fmt", "the formatting", lint::fmt),
     step("clippy", "the lints, as errors", lint::clippy),
     step("tests", "the tests, each program under a time limit", tests::debug),
+    step("features", "lints and tests of what is behind features", tests::features),
     step("doctests", "the examples in the documentation", tests::doctests),
     step("model", "the model checks, shortly", model::short),
     step("fuzz", "the fuzz targets, some seconds each", fuzz::short),

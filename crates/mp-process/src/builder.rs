@@ -7,6 +7,7 @@ use mp_session::{Message, Session};
 use mp_wire::{Error, Output, Result};
 
 use crate::current;
+use crate::events;
 use crate::handles;
 use crate::launch;
 use crate::process::{Facts, Process};
@@ -218,6 +219,7 @@ impl Builder {
         self.spec.image = mp_sys::image_id();
         self.spec.daemon = self.daemon.unwrap_or_else(current::is_daemon);
         self.spec.depth = current::depth() + 1;
+        self.spec.log = events::inherited();
         self.spec.start_method = current::method().code();
         let changed = self.env_clear || !self.env.is_empty();
         let env = changed.then(|| self.environment());

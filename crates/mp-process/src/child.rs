@@ -6,6 +6,7 @@ use mp_session::{SESSION_VAR, Session};
 use mp_wire::{Error, Result};
 
 use crate::current;
+use crate::events;
 use crate::fork_server::SERVER_VAR;
 use crate::handles::{self, HANDLES_VAR};
 use crate::panics;
@@ -132,7 +133,8 @@ fn work(session: &Session) -> Result<Produced> {
     // SAFETY: the image is the same, so the name leads to the shim that the parent named.
     let shim = unsafe { target::shim_of(spec.target) };
     let imports = handles::merge(message.imports()?, &spec.handles)?;
-    let produced = shim(codec, args, imports);
+    events::inherit(spec.log)?;
+    let produced = events::working(|| session.name(), || shim(codec, args, imports));
     // Not given back here, where it would take pages that this process has not touched yet: whoever sweeps us releases what
     // we hold.
     #[expect(clippy::mem_forget, reason = "released by the sweep")]

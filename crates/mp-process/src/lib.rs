@@ -47,12 +47,15 @@ mod builder;
 mod child;
 mod current;
 mod ending;
+mod events;
 mod fork_server;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handles;
 mod launch;
+#[cfg(feature = "tracing")]
+mod log;
 mod panics;
 mod process;
 mod registry;
@@ -72,6 +75,8 @@ pub use builder::Builder;
 pub use child::init;
 pub use current::{CurrentProcess, ParentProcess, current_process, parent_process, set_current_name};
 pub use handles::OsHandle;
+#[cfg(feature = "tracing")]
+pub use log::log_to_stderr;
 pub use mp_macros::{Output, main};
 pub use mp_session::CancelToken;
 pub use mp_sys::cpu_count;

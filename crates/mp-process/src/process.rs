@@ -12,6 +12,7 @@ use mp_wire::{Departure, Error, Ident, Output, Result};
 use parking_lot::Mutex;
 
 use crate::builder::Builder;
+use crate::events;
 use crate::registry;
 use crate::returned::{self, Returned};
 use crate::start::StartMethod;
@@ -139,6 +140,7 @@ impl<T: mp_wire::Message> Process<T> {
             end: OnceLock::new(),
             ending: Mutex::new(()),
         });
+        events::started(&shared.ident, facts.method);
         registry::add(process, facts.daemon, &shared);
         Process { shared, value: PhantomData }
     }
@@ -392,6 +394,7 @@ impl Shared {
             how = Departure::Exited(code);
         }
         self.place.settle(&how)?;
+        events::ended(&self.ident, &how);
         registry::remove(self.process.pid());
         Ok(self.end.get_or_init(|| End { how, result }))
     }

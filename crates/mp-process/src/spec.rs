@@ -57,6 +57,8 @@ pub(crate) struct Spec {
     pub(crate) depth: u32,
     /// The start method that its own children use.
     pub(crate) start_method: u8,
+    /// What it logs to standard error ([`crate::events`]).
+    pub(crate) log: u8,
 }
 
 impl Spec {
