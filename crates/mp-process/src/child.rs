@@ -84,7 +84,12 @@ fn live(session: Result<Session>, is_spare: bool) -> i32 {
     if is_spare {
         match spare::await_call(&session) {
             // The group may have changed since the fork; why it may fail is told there.
-            Ok(true) => drop(mp_sys::join_parents_group()),
+            Ok(true) => {
+                let _ = mp_sys::join_parents_group();
+                if let Err(error) = signals::begin_anew() {
+                    return report(&error);
+                }
+            }
             // Exit handlers would be those of a child that has lived.
             Ok(false) => mp_sys::exit_now(0),
             Err(error) => return report(&error),
@@ -115,8 +120,6 @@ fn work(session: &Session) -> Result<Produced> {
         });
     }
     current::set_role(&spec);
-    // Rust's runtime has done it where we come from `main`; under a test harness we come before it.
-    mp_sys::reset_signals().map_err(|e| Error::os("reset signals", e))?;
     // First, while this process has one thread.
     spec.apply_environment();
     signals::become_child(spec.on_interrupt)?;

@@ -260,6 +260,8 @@ impl Server {
             cwd: None,
             // Ctrl-C is not for it: it ends when its channel does.
             new_process_group: true,
+            // Nor for its copies, before they have said what they do then.
+            hold_interrupt: true,
         };
         let child = mp_sys::spawn(&request).map_err(|e| start_error("fork server: start", e))?;
         Ok(Server { channel: ours, process: StartedProcess::new(child), ahead: Ahead::None })

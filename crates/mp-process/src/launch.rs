@@ -85,6 +85,7 @@ fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {
         stdio: [stdin.map_err(what)?, stdout.map_err(what)?, stderr.map_err(what)?],
         cwd: None,
         new_process_group: false,
+        hold_interrupt: true,
     };
     let child = mp_sys::spawn(&request).map_err(|e| start_error("start a process", e))?;
     Ok(StartedProcess::new(child))

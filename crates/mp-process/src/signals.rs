@@ -24,6 +24,7 @@
 //! | [`ENDING`] | is dying of a signal, and has passed it on | the parent's handler, in its own slot |
 //! | [`LEAVING`] | ends in order, and looks which of its children were interrupted | its exit handler, in its own slot |
 //!
+//! *not-yet-born*: Ctrl-C comes before a child has installed its handler. It is blocked in the child until then, from its first instruction on.
 //! *interrupted-late*: the parent's handler of Ctrl-C exits, and the parent looks for interrupted children before one of them has noted that
 //! it is. The parent has set `LEAVING` before it looked, and a child looks at its parent's `LEAVING` after it has set `INTERRUPTED`: one of the two
 //! sees the other, and if it is the child, it dies of the signal.
@@ -66,18 +67,24 @@ pub enum OnInterrupt {
 /// Whether SIGINT alone does not end this process.
 static PARENT_DECIDES: AtomicBool = AtomicBool::new(false);
 
+/// What a child that was started ahead does when it is called for: a Ctrl-C that came before is none of its business.
+pub(crate) fn begin_anew() -> Result<()> {
+    mp_sys::ignore_interrupt().map_err(|e| Error::os("handle Ctrl-C", e))
+}
+
 /// What a child does first of all.
 pub(crate) fn become_child(on_interrupt: OnInterrupt) -> Result<()> {
     let what = |e| Error::os("handle Ctrl-C", e);
     match on_interrupt {
         OnInterrupt::WithParent => {
             PARENT_DECIDES.store(true, SeqCst);
-            mp_sys::on_signal(Signal::Interrupt, decide).map_err(what)?;
+            mp_sys::on_signal(Signal::Interrupt, decide, true).map_err(what)?;
         }
         OnInterrupt::Ignore => mp_sys::ignore_interrupt().map_err(what)?,
-        OnInterrupt::End => PARENT_DECIDES.store(false, SeqCst),
+        OnInterrupt::End => mp_sys::default_interrupt().map_err(what)?,
     }
-    Ok(())
+    // Ctrl-C was held back until now.
+    mp_sys::reset_signals().map_err(|e| Error::os("reset signals", e))
 }
 
 /// Whether this child came too late to be told of the signal that its parent dies of.
@@ -98,7 +105,7 @@ pub(crate) fn become_parent() {
     ONCE.call_once(|| {
         for signal in [Signal::Interrupt, Signal::Terminate] {
             // Where the system refuses, children are as those of any other program: no reason not to have them.
-            let _ = mp_sys::on_signal(signal, decide);
+            let _ = mp_sys::on_signal(signal, decide, false);
         }
     });
 }

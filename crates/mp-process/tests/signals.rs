@@ -265,3 +265,15 @@ fn grandchildren_go_with_a_daemon() {
         assert!(within(GONE, || !pids(&notes)[..2].iter().any(|pid| runs(*pid))), "{by}: {:?}", pids(&notes));
     }
 }
+/// Ctrl-C right after the start, before the child could have said what it does then: it is as any other.
+#[test]
+fn an_interrupt_before_the_first_breath() {
+    let _alone = alone();
+    for by in methods() {
+        for i in 0..40_u32 {
+            let child = Process::builder().start_method(by).spawn(|i: u32| i, (i,)).unwrap();
+            signal(child.pid(), libc::SIGINT);
+            assert_eq!(child.join(), Ok(i), "{by}");
+        }
+    }
+}

@@ -143,7 +143,7 @@ fn a_child_that_never_arrived_is_missed() {
         // Killed while the dynamic linker is at work.
         let child = Process::builder()
             .start_method(StartMethod::Spawn)
-            .spawn(|_: Object| (), (object.clone(),))
+            .spawn(|_: Object| std::thread::sleep(LONG), (object.clone(),))
             .unwrap();
         child.kill().unwrap();
         let handle = keeps_handle.then_some(child);

@@ -101,9 +101,9 @@ pub use crate::{
         image_id, parent_pid, process_state, random_u128, start_time,
     },
     setup::{
-        ForkGuard, Limit, affinity, die_with_parent, ignore_interrupt, nice, on_fork_wipe_page,
-        reset_signals, set_affinity, set_ids, set_own_session, set_process_group, set_process_title,
-        set_rlimit, set_umask,
+        ForkGuard, Limit, affinity, default_interrupt, die_with_parent, ignore_interrupt, nice,
+        on_fork_wipe_page, reset_signals, set_affinity, set_ids, set_own_session, set_process_group,
+        set_process_title, set_rlimit, set_umask,
     },
     signals::{Decide, on_signal, signal_child},
     spawn::{

@@ -132,7 +132,16 @@ pub fn reset_signals() -> io::Result<()> {
     imp::setup::reset_signals()
 }
 
-/// Ignores Ctrl-C from now on.
+/// Has Ctrl-C end this process, as it does any program that has not said otherwise.
+///
+/// # Errors
+///
+/// Whatever the system says; it does not fail in practice.
+pub fn default_interrupt() -> io::Result<()> {
+    imp::setup::default_interrupt()
+}
+
+/// Ignores Ctrl-C from now on, also one that has come and was held back.
 ///
 /// # Errors
 ///

@@ -14,7 +14,7 @@ use std::io;
 pub type Decide = fn(Signal) -> bool;
 
 /// Has `decide` asked when [`Signal::Terminate`] or [`Signal::Interrupt`] arrives. `false`, and nothing has changed: the program
-/// handles or ignores that signal itself.
+/// handles that signal itself, or ignores it and `even_if_ignored` is not set.
 ///
 /// Calls that the signal interrupts are taken up again (`SA_RESTART`).
 ///
@@ -25,8 +25,8 @@ pub type Decide = fn(Signal) -> bool;
 /// # Platform
 ///
 /// Unix. Windows: `false`; Ctrl-C ends every process of the console that does not ignore it.
-pub fn on_signal(signal: Signal, decide: Decide) -> io::Result<bool> {
-    imp::signals::on_signal(signal, decide)
+pub fn on_signal(signal: Signal, decide: Decide, even_if_ignored: bool) -> io::Result<bool> {
+    imp::signals::on_signal(signal, decide, even_if_ignored)
 }
 
 /// Sends a signal to the process `pid` if that is a child of this process which nobody has reaped. For signal handlers: two system

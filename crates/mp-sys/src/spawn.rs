@@ -77,11 +77,14 @@ pub struct SpawnRequest<'a> {
     pub cwd: Option<PathBuf>,
     /// Whether it leads a new process group, out of reach of the terminal's Ctrl-C.
     pub new_process_group: bool,
+    /// Whether Ctrl-C is held back in it until it [resets its signals](crate::reset_signals): for a child that first has to say what it
+    /// does then. Nothing on Windows.
+    pub hold_interrupt: bool,
 }
 
 /// Starts a process.
 ///
-/// Signals are all unblocked in the child, and `SIGPIPE` has its default effect until the child's Rust runtime ignores it again.
+/// Signals are all unblocked in the child (see [`SpawnRequest::hold_interrupt`]), and `SIGPIPE` has its default effect until the child's Rust runtime ignores it again.
 ///
 /// # Errors
 ///
@@ -106,6 +109,7 @@ pub struct SpawnRequest<'a> {
 ///     stdio: [Stdio::Null, Stdio::Inherit, Stdio::Inherit],
 ///     cwd: None,
 ///     new_process_group: false,
+///     hold_interrupt: false,
 /// })?;
 /// assert_eq!(child.wait(None)?, Some(Exit::Code(0)));
 /// # Ok::<(), std::io::Error>(())

@@ -60,6 +60,7 @@ pub(crate) fn request<'a>(args: &[&str], told: &[u64], inherit: &[Inherited]) ->
         stdio: [Stdio::Null, Stdio::Null, Stdio::Inherit],
         cwd: None,
         new_process_group: false,
+        hold_interrupt: false,
     }
 }
 

@@ -79,9 +79,17 @@ pub(crate) fn ignore_interrupt() -> io::Result<()> {
     ignore(libc::SIGINT)
 }
 
+pub(crate) fn default_interrupt() -> io::Result<()> {
+    set_action(libc::SIGINT, libc::SIG_DFL)
+}
+
 fn ignore(signal: libc::c_int) -> io::Result<()> {
+    set_action(signal, libc::SIG_IGN)
+}
+
+fn set_action(signal: libc::c_int, action: libc::sighandler_t) -> io::Result<()> {
     // SAFETY: no handler is installed; what was set before is dropped as the caller wants.
-    if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+    if unsafe { libc::signal(signal, action) } == libc::SIG_ERR {
         return Err(io::Error::last_os_error());
     }
     Ok(())

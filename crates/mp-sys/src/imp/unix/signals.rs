@@ -22,10 +22,15 @@ fn slot(signal: Signal) -> io::Result<&'static AtomicPtr<()>> {
     }
 }
 
-pub(crate) fn on_signal(signal: Signal, decide: Decide) -> io::Result<bool> {
+pub(crate) fn on_signal(signal: Signal, decide: Decide, even_if_ignored: bool) -> io::Result<bool> {
     let slot = slot(signal)?;
     let current = action(number(signal))?;
-    if current.sa_sigaction != libc::SIG_DFL && !is_ours(&current) {
+    let free = match current.sa_sigaction {
+        libc::SIG_DFL => true,
+        libc::SIG_IGN => even_if_ignored,
+        _ => is_ours(&current),
+    };
+    if !free {
         return Ok(false);
     }
     slot.store(decide as *mut (), Ordering::SeqCst);

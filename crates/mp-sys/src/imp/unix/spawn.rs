@@ -65,7 +65,7 @@ pub(crate) fn spawn(request: &SpawnRequest<'_>) -> io::Result<crate::imp::child:
     if let Some(directory) = &request.cwd {
         actions.change_directory(&text(directory)?)?;
     }
-    let attributes = Attributes::new(request.new_process_group)?;
+    let attributes = Attributes::new(request.new_process_group, request.hold_interrupt)?;
 
     let mut pid: libc::pid_t = 0;
     // SAFETY: strings and lists live until the end of this function and end in NUL and null; actions and attributes are initialised.
@@ -154,11 +154,11 @@ impl Drop for Actions {
     }
 }
 
-/// Attributes: no signal blocked, SIGPIPE not ignored, perhaps a group of its own. Destroyed when dropped.
+/// Attributes: no signal blocked, save perhaps SIGINT, SIGPIPE not ignored, perhaps a group of its own. Destroyed when dropped.
 struct Attributes(MaybeUninit<libc::posix_spawnattr_t>);
 
 impl Attributes {
-    fn new(new_process_group: bool) -> io::Result<Self> {
+    fn new(new_process_group: bool, hold_interrupt: bool) -> io::Result<Self> {
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: initialises what it is given.
         check_number(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
@@ -169,7 +169,11 @@ impl Attributes {
         // SAFETY: the set is initialised by sigemptyset before each use, the attributes by `posix_spawnattr_init`.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
+            if hold_interrupt {
+                libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+            }
             check_number(libc::posix_spawnattr_setsigmask(this.0.as_mut_ptr(), set.as_ptr()))?;
+            libc::sigemptyset(set.as_mut_ptr());
             libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
             check_number(libc::posix_spawnattr_setsigdefault(this.0.as_mut_ptr(), set.as_ptr()))?;
         }

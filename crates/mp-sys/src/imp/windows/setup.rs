@@ -69,3 +69,8 @@ pub(crate) fn ignore_interrupt() -> io::Result<()> {
     // SAFETY: no handler: the system's way to say "ignore".
     check(unsafe { SetConsoleCtrlHandler(None, 1) })
 }
+
+pub(crate) fn default_interrupt() -> io::Result<()> {
+    // SAFETY: no handler: the system's way to say "do not ignore".
+    check(unsafe { SetConsoleCtrlHandler(None, 0) })
+}

@@ -3,7 +3,7 @@
 use crate::{signals::Decide, spawn::Signal};
 use std::io;
 
-pub(crate) fn on_signal(signal: Signal, _decide: Decide) -> io::Result<bool> {
+pub(crate) fn on_signal(signal: Signal, _decide: Decide, _even_if_ignored: bool) -> io::Result<bool> {
     match signal {
         Signal::Kill => Err(io::ErrorKind::InvalidInput.into()),
         _ => Ok(false),
