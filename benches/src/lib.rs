@@ -11,12 +11,14 @@
 //! | `flat` | does that depend on the parent's memory, or on how many there are? |
 //! | `pipe` | what does a message through a pipe cost, small and large, awake and asleep? |
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
+//! | `wait` | what does it cost to wait for many things at once? |
 //!
 //! | file | idea |
 //! |---|---|
 //! | `table` | rows, rounds, medians, ratios, goals |
 //! | `machine` | placement on cores, CPU time |
 //! | `floors` | the bare system: what no library can beat |
+//! | `events` | eventfds, waited for by `poll` and `epoll` |
 //! | `sockets` | a process at the other end of a socket pair |
 //! | `python` | CPython's multiprocessing, asked over a pipe |
 //!
@@ -24,6 +26,7 @@
 
 #![cfg(target_os = "linux")]
 
+pub mod events;
 pub mod floors;
 pub mod machine;
 pub mod python;
