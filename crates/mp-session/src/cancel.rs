@@ -31,6 +31,7 @@ use crate::object::{Blueprint, Object};
 use crate::primitive::Ordering::*;
 use crate::session::Session;
 use crate::table::Shape;
+use crate::waitable::{Sources, Waitable};
 
 /// The word of a token.
 const STATE: usize = 0;
@@ -211,6 +212,17 @@ struct Back(Vec<CancelToken>);
 impl Drop for Back {
     fn drop(&mut self) {
         let _ = SCOPES.try_with(|scopes| *scopes.borrow_mut() = std::mem::take(&mut self.0));
+    }
+}
+
+/// Ready when it is cancelled.
+impl Waitable for CancelToken {
+    fn sources<'a>(&'a self, to: &mut Sources<'a>) {
+        to.word(self.0.words().waiters(Role::First));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_cancelled()
     }
 }
 

@@ -29,7 +29,7 @@
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `waitable`, `waitset`, `subscriptions`, `observers`, `descriptors` | waiting for many things at once |
-//! | `readiness`, `reactor` | waiting in async tasks |
+//! | `readiness`, `reactor`, `signal` | waiting in async tasks, and in the event loops of others |
 //! | `primitive` | the atomics, which model checks replace |
 //! | `permit` | counts, and who holds how much of them |
 //! | `directory` | objects found by name |
@@ -92,6 +92,7 @@ mod runs;
 mod session;
 mod settle;
 mod shared;
+mod signal;
 mod sleep;
 mod slots;
 mod spin;
@@ -125,6 +126,7 @@ pub use readiness::{Readiness, ready, ready_in};
 pub use report::{Holding, ProcessReport, Report, ThreadReport};
 pub use session::{BUDGET_VAR, DEADLOCK_VAR, SESSION_VAR, SIZE_VAR, Session, Ticket};
 pub use shared::{Shared, layout_fingerprint};
+pub use signal::ReadinessSignal;
 pub use stats::Stats;
 pub use stranger::Joining;
 pub use table::Shape;
