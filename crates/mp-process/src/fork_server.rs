@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use std::time::Duration;
 
 use mp_session::{MemberId, Message, Place, Session, StartedProcess, Ticket};
-use mp_sys::{BorrowedOsHandle, Channel, Child, OsHandle, Program, SpawnRequest, Stdio};
+use mp_sys::{BorrowedOsHandle, Channel, Child, OsHandle, Program, SpawnRequest, Standing, Stdio};
 use mp_wire::{Error, Result};
 use parking_lot::Mutex;
 
@@ -94,13 +94,32 @@ struct Inherited {
     env: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
     streams: [Option<(u64, u64)>; 3],
+    standing: Standing,
+    /// Of the thread that started it.
+    affinity: Option<Vec<usize>>,
+    nice: i32,
 }
 
 static INHERITED: Mutex<Option<Inherited>> = Mutex::new(None);
 
-/// Makes sure that there is a server, and writes into the spec what its children would not have by themselves.
+/// Makes sure that there is a server that can make such a child, and writes into the spec what its children would not have by
+/// themselves.
+///
+/// | what differs from the server's start | what is done |
+/// |---|---|
+/// | environment, directory, niceness (upwards), affinity | it goes along in the spec |
+/// | streams | they go along with the request |
+/// | limits, umask, ignored signals, user, groups, rights, session, OOM score ([`Standing`]); niceness downwards | a new server |
 pub(crate) fn complete(order: &mut Order) -> Result<()> {
     let mut server = SERVER.lock();
+    let standing = Standing::now();
+    let nice = mp_sys::niceness();
+    let outdated = |inherited: &Inherited| inherited.standing != standing || inherited.nice > nice;
+    if INHERITED.lock().as_ref().is_some_and(outdated)
+        && let Some(server) = server.take()
+    {
+        server.end()?;
+    }
     if server.is_none() {
         *server = Some(Server::start()?);
     }
@@ -116,6 +135,15 @@ pub(crate) fn complete(order: &mut Order) -> Result<()> {
         if here != inherited.cwd {
             order.spec.cwd = here;
         }
+    }
+    if order.spec.affinity.is_none() {
+        let affinity = mp_sys::affinity().ok();
+        if affinity != inherited.affinity {
+            order.spec.affinity = affinity;
+        }
+    }
+    if nice != inherited.nice {
+        order.spec.niceness = Some(nice);
     }
     Ok(())
 }
@@ -250,6 +278,9 @@ impl Server {
             env: inherited,
             cwd: std::env::current_dir().ok(),
             streams: [None, mp_sys::stream_identity(1).ok(), mp_sys::stream_identity(2).ok()],
+            standing: Standing::now(),
+            affinity: mp_sys::affinity().ok(),
+            nice: mp_sys::niceness(),
         });
         let request = SpawnRequest {
             program: Program::SelfImage,

@@ -44,6 +44,9 @@ pub(crate) struct Spec {
     pub(crate) env: Option<Vec<(OsString, OsString)>>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) umask: Option<u32>,
+    /// What the child inherits, where it has not by itself.
+    pub(crate) niceness: Option<i32>,
+    /// To be added to it.
     pub(crate) nice: Option<i32>,
     pub(crate) affinity: Option<Vec<usize>>,
     pub(crate) limits: Vec<(Limit, u64)>,
@@ -101,6 +104,10 @@ impl Spec {
         }
         if let Some(group) = self.process_group {
             mp_sys::set_process_group(group).map_err(|e| Error::os("set the process group", e))?;
+        }
+        if let Some(niceness) = self.niceness {
+            mp_sys::nice(niceness - mp_sys::niceness())
+                .map_err(|e| Error::os(format!("be as nice as the parent ({niceness})"), e))?;
         }
         if let Some(delta) = self.nice {
             mp_sys::nice(delta).map_err(|e| Error::os(format!("change niceness by {delta}"), e))?;

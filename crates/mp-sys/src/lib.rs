@@ -78,6 +78,7 @@ pub mod process;
 pub mod setup;
 pub mod signals;
 pub mod spawn;
+pub mod standing;
 pub mod streams;
 pub mod tree;
 
@@ -110,6 +111,7 @@ pub use crate::{
         BorrowedOsHandle, Child, Exit, OsHandle, Program, Signal, SpawnRequest, Stdio, close_all_except,
         is_out_of_descriptors, same_variable, spawn,
     },
+    standing::{Standing, niceness},
     streams::{at_exit, borrow, duplicate_stream, join_parents_group, null_stream, stream_identity},
     tree::{ProcessName, descendants, signal_process},
 };

@@ -17,6 +17,7 @@ pub(crate) mod process;
 mod robust_list;
 pub(crate) mod setup;
 pub(crate) mod spawn;
+pub(crate) mod standing;
 pub(crate) mod tree;
 
 pub(crate) use super::unix::{child, liveness, local, poll};

@@ -20,6 +20,11 @@ pub(crate) fn nice(delta: i32) -> io::Result<()> {
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, now.saturating_add(delta)) }).map(drop)
 }
 
+pub(crate) fn niceness() -> i32 {
+    // SAFETY: a plain call about the calling thread, for which it does not fail.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
 pub(crate) fn set_rlimit(kind: Limit, soft: u64, hard: u64) -> io::Result<()> {
     let resource: Resource = match kind {
         Limit::Data => libc::RLIMIT_DATA,

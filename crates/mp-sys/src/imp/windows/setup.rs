@@ -23,6 +23,10 @@ pub(crate) fn nice(_delta: i32) -> io::Result<()> {
     unsupported("Windows has no nice values")
 }
 
+pub(crate) fn niceness() -> i32 {
+    0
+}
+
 pub(crate) fn affinity() -> io::Result<Vec<usize>> {
     let (mut ours, mut all) = (0, 0);
     // SAFETY: two writable masks.
