@@ -107,6 +107,7 @@ mod verify;
 mod wait;
 mod waitable;
 mod waitset;
+mod waking;
 
 pub use cancel::{CancelToken, is_cancellable};
 pub use cell::{Cell, CellState, Status};
