@@ -40,7 +40,14 @@ pub(crate) fn refill_entries(ground: &Ground, member: u32, stock: &mut Stock) ->
     }
     let chunk = match adopt_chunk(ground, member) {
         Some(chunk) => chunk,
-        None => new_chunk(ground, member)?,
+        None => match new_chunk(ground, member) {
+            Ok(chunk) => chunk,
+            // The table has no chunk left: what is free in those of others will do.
+            Err(full) => {
+                collect_anywhere(ground, stock);
+                return if stock.free.is_empty() { Err(full) } else { Ok(()) };
+            }
+        },
     };
     stock.chunks.push(chunk);
     stock.taken_since_search += 1;
@@ -52,6 +59,16 @@ fn collect_free(ground: &Ground, chunk: u32, stock: &mut Stock) {
     for index in (chunk * CHUNK..(chunk + 1) * CHUNK).rev() {
         if EntryState::unpack(ground.entry(index).state.load(Acquire)).status == FREE {
             stock.free.push(index);
+        }
+    }
+}
+
+/// A chunk's worth of free entries, whoever owns their chunks, which is a hint.
+fn collect_anywhere(ground: &Ground, stock: &mut Stock) {
+    for chunk in 0..ground.header().chunk_frontier.load(Acquire).min(chunks(ground)) {
+        collect_free(ground, chunk, stock);
+        if stock.free.len() >= CHUNK as usize {
+            return;
         }
     }
 }
@@ -105,4 +122,29 @@ pub(crate) fn live(ground: &Ground) -> u64 {
     let end = ground.header().chunk_frontier.load(Acquire).min(chunks(ground)) * CHUNK;
     (0..end).filter(|i| EntryState::unpack(ground.entry(*i).state.load(Acquire)).status != FREE).count()
         as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ids::Kind;
+    use crate::object::{Blueprint, Object};
+    use crate::session::Session;
+    use crate::table::Shape;
+
+    /// A table that one member filled, and emptied again, has room for the others, though all chunks are his.
+    #[test]
+    fn what_a_member_gave_back_is_anybodys() {
+        let heap = Session::on_heap(0).unwrap();
+        let [a, b] = ["a", "b"].map(|name| heap.member(name).unwrap());
+        let create = |s: &Session| {
+            let plan = Blueprint { kind: Kind::BLOCK, fingerprint: 0, shape: Shape::Plain, size: 0 };
+            Object::create(s, plan, |_, _| {})
+        };
+        let kept: Vec<Object> = std::iter::from_fn(|| create(&a).ok()).collect();
+        assert!(create(&b).is_err());
+        drop(kept);
+        let all: Vec<Object> = (0..500).map(|_| create(&b).unwrap()).collect();
+        drop((all, create(&a).unwrap()));
+        assert_eq!(heap.verify(), Vec::<String>::new());
+    }
 }

@@ -28,6 +28,9 @@
 //! A free run of one span becomes `SMALL` while its taker holds it under the taker's member tag, noted in the
 //! member's slot; a sweeper finds it there and frees the tag.
 //!
+//! A span that was cut into small blocks stays cut into blocks of that size. When no span is left, members take free blocks from each
+//! other's; a size of which there are none is out of memory even while smaller blocks are free.
+//!
 //! The frontier is bounded by the budget: pages below it are what the session may come to occupy.
 
 use crate::primitive::Ordering::*;
@@ -221,8 +224,16 @@ impl Ground {
         let span = match self.adopt_span(magazines.member, class) {
             Some(span) => span,
             None => {
-                let _one = magazines.cutting.lock();
-                self.new_small_span(magazines.member, class)?
+                let one = magazines.cutting.lock();
+                match self.new_small_span(magazines.member, class) {
+                    Ok(span) => span,
+                    // Memory is out: what is free in the spans of others will do.
+                    Err(full) => {
+                        drop(one);
+                        self.collect_anywhere(class, magazine);
+                        return if magazine.free.is_empty() { Err(full) } else { Ok(()) };
+                    }
+                }
             }
         };
         magazine.spans.push(span);
@@ -236,6 +247,19 @@ impl Ground {
         for block in (0..blocks.min(TAGS_PER_SPAN as u32)).rev() {
             if self.tag(span, block).load(Acquire) == 0 {
                 magazine.free.push((span, block as u16));
+            }
+        }
+    }
+
+    /// Some free blocks, whoever owns their spans, which is a hint.
+    fn collect_anywhere(&self, class: usize, magazine: &mut Magazine) {
+        let mine = SMALL | class as u32;
+        for span in 0..self.header().span_frontier.load(Acquire).min(self.layout.span_count) {
+            if self.span_kind(span).load(Acquire) == mine {
+                self.collect_free(span, class, magazine);
+                if magazine.free.len() >= 64 {
+                    return;
+                }
             }
         }
     }

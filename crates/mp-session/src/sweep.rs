@@ -14,6 +14,21 @@
 //!    will ask for it;
 //! 7. everybody who sleeps is made to look around.
 
+//!
+//! # A sweeper that is stopped
+//!
+//! A sweeper that lives is never replaced, and one that is stopped (`SIGSTOP`, a debugger) lives. It delays the news of that one
+//! death, and of those that it was about to take over: what the victim held is released when the sweeper goes on, or is killed, and who
+//! waits for something of the *victim's* waits on, to his deadline. Nothing else waits for it: creating, releasing, sending and waiting take
+//! no part in a sweep, and other deaths are swept by others.
+//!
+//! It cannot be replaced soundly. The steps can be done any number of times one sweeper *after* another, because each reads what
+//! is left; not by two at once. A stopped sweeper may have read a record and be about to take that count away; a second one would
+//! take it away, too, and when the first goes on the count falls twice and somebody's object is destroyed. Only a sweeper that is certain
+//! never to run again has no such step before it. To exclude the other kind, every step would have to be one compare-and-swap that
+//! also names the sweeper, in words that have no room for it: reference counts, tags, records. Death is what the kernel can vouch for;
+//! "stopped for good" it cannot. Whoever has a stopped process in the way may kill it, which is safe at any instruction.
+
 use crate::primitive::{AtomicU64, Ordering::*, fence};
 
 use mp_wire::Departure;

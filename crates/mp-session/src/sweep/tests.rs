@@ -14,6 +14,46 @@ fn state(session: &Session, of: u32) -> SlotState {
     SlotState::load(&session.0.ground.member(of).state)
 }
 
+/// A sweeper that is stopped in the middle delays the news of that one death. Everything else goes on, other sweeps included; and when it
+/// is killed, somebody else finishes.
+#[test]
+fn a_stopped_sweeper_delays_one_death_only() {
+    let heap = Session::on_heap(0).unwrap();
+    let [survivor, stopped, victim, other] =
+        ["survivor", "stopped", "victim", "other"].map(|name| heap.member(name).unwrap());
+    let before = survivor.stats();
+    let (s, v) = (stopped.0.member.index, victim.0.member.index);
+    std::mem::forget((block(&victim), block(&other)));
+    let seen = state(&survivor, v);
+    victim.abandon();
+    let sweeping = SlotState { partner: s as u16 + 1, status: SWEEPING, ..seen };
+    assert!(seen.swap(&survivor.0.ground.member(v).state, sweeping));
+    // Nobody takes it from a sweeper that lives.
+    assert!(!survivor.notice_deaths().unwrap());
+    assert_eq!(survivor.stats().objects, before.objects + 2);
+    // All else goes on: making, sending, waiting to a deadline, coming and going.
+    let kept: Vec<Object> = (0..200).map(|_| block(&survivor)).collect();
+    let message = crate::Message::encode(&survivor, &kept).unwrap();
+    assert_eq!(message.decode::<Vec<Object>>().unwrap().len(), 200);
+    let soon = Some(std::time::Instant::now() + std::time::Duration::from_millis(20));
+    let word = kept[0].words().waiters(Role::First);
+    assert_eq!(survivor.wait(word, soon, &|| crate::ThreadId::NONE, || Ok(None::<()>)), Ok(None));
+    drop((message, kept));
+    other.abandon();
+    assert!(survivor.notice_deaths().unwrap(), "another death is swept");
+    assert_eq!(survivor.stats().objects, before.objects + 1);
+    let newcomer = heap.member("newcomer").unwrap();
+    drop(block(&newcomer));
+    // It goes on, or is killed.
+    stopped.abandon();
+    while survivor.notice_deaths().unwrap() {}
+    assert_eq!(state(&survivor, v).status, FREE);
+    assert_eq!(survivor.stats().objects, before.objects);
+    newcomer.abandon();
+    survivor.notice_deaths().unwrap();
+    assert_eq!(heap.verify(), Vec::<String>::new());
+}
+
 /// *sweeper's-namesake*: a sweeper dies, its own place is cleared and taken by another process before anybody looks at
 /// its victim. The victim is swept all the same.
 #[test]
