@@ -67,7 +67,7 @@ fn kills_in_the_middle_leave_each_name_published_or_not() {
     let shared = block(&session, 100);
     methods().for_each(|b| b.spawn(|| (), ()).unwrap().join().unwrap());
     let before = at_rest(&session);
-    for round in 0..rounds(60) {
+    for round in 0..rounds(25) {
         for b in methods() {
             let children: Vec<_> = (0..3)
                 .map(|i| b.clone().spawn(busy, (shared.clone(), chance.below(1 << 40) + i)).unwrap())
