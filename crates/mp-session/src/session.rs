@@ -291,6 +291,11 @@ impl Session {
         crate::cell::claimer(&self.0.ground, state).unwrap_or(ThreadId::NONE)
     }
 
+    /// How many places for threads were ever in use: every [`ThreadId`] has a number below that.
+    pub fn threads_used(&self) -> u32 {
+        self.0.ground.threads_used()
+    }
+
     /// Looks for processes that died unnoticed and clears up after them.
     ///
     /// # Errors

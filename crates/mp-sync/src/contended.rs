@@ -84,10 +84,12 @@ impl<'a> Contender<'a> {
                 if who.is_some() && !session.clear_up_after(owner)? {
                     return Ok(None);
                 }
-                let who = who.or_else(|| self.remembered(owner));
-                victim = Some(who);
-                if lock.guards_value() {
-                    new = new.inconsistent();
+                // A reader on its way in has touched nothing.
+                if !seen.is_passing() {
+                    victim = Some(who.or_else(|| self.remembered(owner)));
+                    if lock.guards_value() {
+                        new = new.inconsistent();
+                    }
                 }
             } else if !seen.is_free() {
                 return Ok(None);

@@ -87,6 +87,7 @@
 struct Readme;
 
 mod anchor;
+mod barrier;
 mod condition;
 mod contended;
 mod embedded;
@@ -100,11 +101,13 @@ mod owner_died;
 mod plain;
 mod raw;
 mod rlock;
+mod rwlock;
 mod semaphore;
 mod suspend;
 mod waiting;
 mod word;
 
+pub use barrier::{Barrier, Party};
 pub use condition::Condition;
 pub use event::Event;
 pub use guard::MutexGuard;
@@ -118,6 +121,7 @@ pub use once::{Once, OnceLock, OnceState};
 pub use owner_died::{LockError, OwnerDied, ValueGuard, ValueGuardMut};
 pub use plain::Plain;
 pub use rlock::{RLock, RLockGuard};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Semaphore, SemaphoreGuard};
 pub use suspend::Lockable;
 

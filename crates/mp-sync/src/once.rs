@@ -25,7 +25,7 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use mp_session::primitive::Ordering::*;
-use mp_session::{Blueprint, Kind, Object, Role, Session, Shape, ThreadId, fingerprint};
+use mp_session::{Blueprint, Kind, Object, Role, Session, Shape, ThreadId, layout_fingerprint};
 use mp_wire::{Error, Ident, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -282,7 +282,7 @@ const BLOCK_ALIGN: usize = 64;
 impl<T: Plain> OnceLock<T> {
     fn plan() -> Blueprint {
         const { assert!(align_of::<T>() <= BLOCK_ALIGN, "the session's blocks are aligned to 64 bytes") };
-        let fingerprint = fingerprint::<T>() ^ (size_of::<T>() as u64) << 16 ^ align_of::<T>() as u64;
+        let fingerprint = layout_fingerprint::<T>();
         Blueprint { kind: Kind::ONCE_LOCK, fingerprint, shape: Shape::Plain, size: size_of::<T>() as u64 }
     }
 

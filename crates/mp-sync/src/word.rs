@@ -1,7 +1,7 @@
 //! The lock word, bit by bit.
 //!
 //! ```text
-//! unused(13) | HUNGRY | INCONSISTENT | ANONYMOUS | owner: ThreadId(48)
+//! unused(12) | PASSING | HUNGRY | INCONSISTENT | ANONYMOUS | owner: ThreadId(48)
 //! ```
 //!
 //! | word | meaning |
@@ -10,6 +10,7 @@
 //! | owner | held by a guard of that thread; its death gives the lock to the next |
 //! | owner, `ANONYMOUS` | taken by `acquire`; the thread only says who it was, anyone may release, no death does |
 //! | `INCONSISTENT` | an owner died, and nobody has said yet that what the lock guards is whole again |
+//! | owner, `PASSING` | held for an instant by a reader of an `RwLock` on its way in: its death changes nothing |
 //! | `HUNGRY` | somebody has waited too long: who comes now waits on the porch (`hunger.rs`) |
 
 use std::fmt;
@@ -22,6 +23,9 @@ const ANONYMOUS: u64 = 1 << ThreadId::BITS;
 const INCONSISTENT: u64 = 2 << ThreadId::BITS;
 /// Somebody starves.
 const HUNGRY: u64 = 4 << ThreadId::BITS;
+
+/// A reader on its way in.
+const PASSING: u64 = 8 << ThreadId::BITS;
 
 /// What a lock word says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,11 @@ impl Word {
         Word(thread.to_bits() | ANONYMOUS)
     }
 
+    /// Held by this thread for an instant, to get in as a reader.
+    pub(crate) fn passing(thread: ThreadId) -> Word {
+        Word(thread.to_bits() | PASSING)
+    }
+
     /// The thread that owns it or, if anonymous, took it.
     #[inline]
     pub(crate) fn thread(self) -> ThreadId {
@@ -62,6 +71,10 @@ impl Word {
 
     pub(crate) fn is_anonymous(self) -> bool {
         self.0 & ANONYMOUS != 0
+    }
+
+    pub(crate) fn is_passing(self) -> bool {
+        self.0 & PASSING != 0
     }
 
     pub(crate) fn is_inconsistent(self) -> bool {

@@ -1,11 +1,13 @@
 //! What each primitive promises, over threads, over members that one process plays, and over processes that are killed.
 
+mod barrier;
 #[path = "../common/mod.rs"]
 mod common;
 mod condition;
 mod event;
 mod once;
 mod rlock;
+mod rwlock;
 mod semaphore;
 
 use std::time::Duration;
