@@ -1,10 +1,26 @@
-//! Locks for processes that may die at any instruction.
+//! Locks and signals for processes that may die at any instruction.
 //!
-//! | type | Python | owner dies |
+//! | type | Python | somebody dies |
 //! |---|---|---|
-//! | [`Mutex<T>`] | `Value(..., lock=True)` | the next one has the lock, and [`LockError::OwnerDied`] |
-//! | [`Lock`] by guard | `with lock:` | the next one has the lock, and [`LockGuard::owner_died`] |
+//! | [`Mutex<T>`] | `Value(..., lock=True)` | the owner: the next one has the lock, and [`LockError::OwnerDied`] |
+//! | [`RwLock<T>`] | | a writer: as with a `Mutex`; a reader: it reads no more |
+//! | [`Lock`] by guard | `with lock:` | the owner: the next one has the lock, and [`LockGuard::owner_died`] |
 //! | [`Lock`] by `acquire` | `acquire`, `release` | it stays taken: anybody may release it |
+//! | [`RLock`] | `RLock` | the owner, at any depth: the next one has the lock, and [`RLockGuard::owner_died`] |
+//! | [`Semaphore`], [`BoundedSemaphore`] by guard | | a holder: its permits return, each once |
+//! | the same by `acquire` | `acquire`, `release` | nothing: anybody may release |
+//! | [`Condition`] | `Condition` | a waiter: its wake-up goes to the next |
+//! | [`Event`] | `Event` | nothing |
+//! | [`Barrier`] | `Barrier` | one that had come, or a registered [`Party`]: the barrier is broken |
+//! | [`Once`], [`OnceLock<T>`] | | who was at it: the next one does it |
+//!
+//! **Guards own, bare `acquire` does not.** What a guard holds belongs to its thread (a permit: to its process), and comes back when that
+//! dies. What was taken by `acquire` belongs to nobody, as in Python: anybody may release it, and nobody's death does. (An
+//! [`RLock`] must know its owner, so it is owned either way.) Take the bare way for signals, where one side acquires and the other
+//! releases; for everything else take guards.
+//!
+//! No call of `notify`, `set`, `release` or of a guard's end ever waits for anybody. Timeouts are measured by a clock that only goes forward;
+//! zero asks once, [`Duration::MAX`](std::time::Duration::MAX) is for ever. Whoever waits in a [`CancelToken`](mp_session::CancelToken)'s scope can be cancelled.
 //!
 //! All of them are handles: `Clone + Send + Sync`, and serialisable inside a message, the arguments of a process or a shared
 //! container; where they arrive, they are the same lock. A lock takes no descriptor and has no name in the file
@@ -28,7 +44,9 @@
 //! # Ok::<(), mp_sync::Error>(())
 //! ```
 //!
-//! # The protocol
+//! # The protocol of the locks
+//!
+//! What follows is about [`Lock`], [`RLock`], [`Mutex`] and the writers of [`RwLock`]; the others tell theirs at the top of their files.
 //!
 //! A lock is one word (`word.rs`): who holds it, how, and what the next one must be told. Taking a free lock is one
 //! compare-and-swap which writes the owner's name together with the claim, so there is no instant at which a lock is held

@@ -43,7 +43,7 @@
 //! | [`pool`]: [`Pool`] | `mp-pool` | many tasks over few processes |
 //! | [`mod@queue`]: [`Queue`], [`Sender`], [`Receiver`] | `mp-queue` | messages, many to many |
 //! | [`mod@pipe`]: [`Connection`] | `mp-pipe` | messages, between two ends |
-//! | [`sync`]: [`Lock`], [`Mutex`] | `mp-sync` | exclusion |
+//! | [`sync`]: [`Lock`], [`RLock`], [`Mutex`], [`RwLock`], [`Semaphore`], [`Condition`], [`Event`], [`Barrier`], [`Once`] | `mp-sync` | exclusion, and waiting for each other |
 //! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
 //! | [`shared`]: [`Value`], [`Array`], [`SharedMemory`], [`SharedVec`], [`ShareableList`] | `mp-shared` | data in shared memory |
 //! | [`session`] | `mp-session` | the memory under all of them |
@@ -71,7 +71,9 @@ pub use mp_process::{
 pub use mp_queue::{Queue, Receiver, Sender};
 pub use mp_session::{Io, WaitSet, Waitable, ready, wait};
 pub use mp_shared::{Array, ShareableList, SharedMemory, SharedVec, Value};
-pub use mp_sync::{Lock, Mutex};
+pub use mp_sync::{
+    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Once, OnceLock, RLock, RwLock, Semaphore,
+};
 pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};
 
 pub use mp_pipe as pipe;
@@ -88,8 +90,9 @@ pub use mp_wire as wire;
 /// The error types are not in it: write `mp::Result` and `mp::Error`.
 pub mod prelude {
     pub use crate::{
-        Array, Connection, Lock, Mutex, Pool, Process, Queue, Receiver, Sender, ShareableList, SharedMemory,
-        SharedVec, Value, pipe, queue,
+        Array, Barrier, BoundedSemaphore, Condition, Connection, Event, Lock, Mutex, Pool, Process, Queue,
+        RLock, Receiver, RwLock, Semaphore, Sender, ShareableList, SharedMemory, SharedVec, Value, pipe,
+        queue,
     };
 }
 
