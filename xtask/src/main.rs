@@ -9,7 +9,7 @@
 //! | `tidy` | `tidy.rs`, `tidy/` | the house rules that no compiler knows |
 //! | `model` | `model.rs` | the crates' own code under schedules and deaths of our choice |
 //! | `fuzz` | `fuzz.rs` | the fuzz targets |
-//! | `bench`, `torture` | `runners.rs` | start the benchmarks, the torture run |
+//! | `bench`, `torture`, `crash` | `runners.rs` | start the benchmarks, the torture run, the crash images |
 //! | `limit` | `limit.rs` | internal: run a program under a time limit |
 //!
 //! `project.rs` finds the workspace, `job.rs` runs a program and watches its output, `processes.rs` lists and ends processes,
@@ -50,6 +50,8 @@ cargo xtask COMMAND
                         the fuzz targets, each for so long (60 s)
   bench [NAME] [-- ARG...]
   torture [--seconds N] [--seed N]
+  crash [--only TEXT]... [--all] [--sample N] [--list]
+                        operations cut off after every instruction that changed the session, and recovered from
 ";
 
 fn main() -> ExitCode {
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some("fuzz") => fuzz::main(&rest),
         Some("bench") => runners::bench(&rest),
         Some("torture") => runners::torture(&rest),
+        Some("crash") => runners::crash(&rest),
         Some("help" | "--help" | "-h" | "") => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)

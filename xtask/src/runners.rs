@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask torture`: thin, so that the long runs have one door.
+//! `cargo xtask bench`, `torture` and `crash`: thin, so that the long runs have one door.
 
 use std::process::ExitCode;
 
@@ -31,6 +31,14 @@ pub(crate) fn torture(arguments: &[String]) -> Result<ExitCode> {
     if let Some(seed) = value(arguments, "--seed") {
         command.env("MP_TORTURE_SEED", seed);
     }
+    ended(job::run(&mut command)?)
+}
+
+/// Makes and judges crash images, optimised: the arguments are the program's.
+pub(crate) fn crash(arguments: &[String]) -> Result<ExitCode> {
+    let project = Project::load()?;
+    let mut command = project.cargo("run");
+    command.args(["--quiet", "--release", "--package", "mp-crash", "--"]).args(arguments);
     ended(job::run(&mut command)?)
 }
 

@@ -55,17 +55,26 @@ pub(super) fn watch(report: &mut Report, what: &str, command: &mut Command) -> R
 }
 
 pub(super) fn torture(context: &Context, report: &mut Report) -> Result<()> {
-    chore(context, report, "torture")
+    chore(context, report, &["torture"])
+}
+
+pub(super) fn crash(context: &Context, report: &mut Report) -> Result<()> {
+    chore(context, report, &["crash"])
+}
+
+/// More of the recoveries that are cut off themselves.
+pub(super) fn crash_more(context: &Context, report: &mut Report) -> Result<()> {
+    chore(context, report, &["crash", "--sample", "2"])
 }
 
 pub(super) fn bench(context: &Context, report: &mut Report) -> Result<()> {
-    chore(context, report, "bench")
+    chore(context, report, &["bench"])
 }
 
 /// Another command of ours. What it has to skip, it prints in the form that the summary uses.
-fn chore(context: &Context, report: &mut Report, name: &str) -> Result<()> {
+fn chore(context: &Context, report: &mut Report, words: &[&str]) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.current_dir(&context.project.root).arg(name);
+    command.current_dir(&context.project.root).args(words);
     let mut skipped = None;
     let good = job::watch(&mut command, |line| {
         if let Some((what, enable)) =
@@ -76,7 +85,7 @@ fn chore(context: &Context, report: &mut Report, name: &str) -> Result<()> {
     })?;
     match skipped {
         Some((what, enable)) => report.skip(what, enable),
-        None => report.check(name, good),
+        None => report.check(words.join(" "), good),
     }
     Ok(())
 }

@@ -1,0 +1,32 @@
+//! The scenes, by crate and subject.
+
+mod broken;
+mod cells;
+mod heap;
+mod ledger;
+mod members;
+mod messages;
+mod parking;
+mod queue;
+mod sync;
+mod table;
+mod threads;
+
+use crate::scene::Scene;
+
+/// Those that fail, to see that they do.
+pub(crate) const BROKEN: &[&[Scene]] = &[broken::SCENES];
+
+/// All others.
+pub(crate) const ALL: &[&[Scene]] = &[
+    heap::SCENES,
+    ledger::SCENES,
+    table::SCENES,
+    cells::SCENES,
+    messages::SCENES,
+    threads::SCENES,
+    members::SCENES,
+    parking::SCENES,
+    queue::SCENES,
+    sync::SCENES,
+];
