@@ -5,6 +5,12 @@ import functools
 import multiprocessing
 import sys
 import time
+from multiprocessing import shared_memory
+
+try:
+    import numpy
+except ImportError:
+    numpy = None
 
 
 def nothing():
@@ -89,7 +95,47 @@ def many(call, count):
         call()
 
 
+MILLIONS = 10_000_000
+
+
+@functools.cache
+def doubles():
+    return multiprocessing.Array("d", MILLIONS, lock=False)
+
+
+def fill(count):
+    for _ in range(count):
+        array = doubles()
+        for i in range(MILLIONS):
+            array[i] = 0.5
+
+
+def fill_numpy(count):
+    view = numpy.frombuffer(doubles())
+    for _ in range(count):
+        view.fill(0.5)
+
+
+def sum_numpy(count):
+    view = numpy.frombuffer(doubles())
+    for _ in range(count):
+        view.sum()
+
+
+def block(count):
+    for _ in range(count):
+        memory = shared_memory.SharedMemory(create=True, size=1 << 20)
+        memory.close()
+        memory.unlink()
+
+
 WORK = {
+    "numpy": lambda n: time.sleep(0 if numpy else 1),
+    "fill": fill,
+    "sum": lambda n: many(lambda: sum(doubles()), n),
+    "fill_numpy": fill_numpy,
+    "sum_numpy": sum_numpy,
+    "block": block,
     "fork": lambda n: start("fork", n),
     "forkserver": lambda n: start("forkserver", n),
     "spawn": lambda n: start("spawn", n),

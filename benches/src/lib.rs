@@ -12,12 +12,13 @@
 //! | `pipe` | what does a message through a pipe cost, small and large, awake and asleep? |
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
 //! | `wait` | what does it cost to wait for many things at once? |
+//! | `shared` | what do access to shared data, blocks of memory and their handles cost? |
 //!
 //! | file | idea |
 //! |---|---|
 //! | `table` | rows, rounds, medians, ratios, goals |
 //! | `machine` | placement on cores, CPU time |
-//! | `floors` | the bare system: what no library can beat |
+//! | `floors`, `mapped` | the bare system: what no library can beat |
 //! | `events` | eventfds, waited for by `poll` and `epoll` |
 //! | `sockets` | a process at the other end of a socket pair |
 //! | `python` | CPython's multiprocessing, asked over a pipe |
@@ -29,6 +30,7 @@
 pub mod events;
 pub mod floors;
 pub mod machine;
+pub mod mapped;
 pub mod python;
 pub mod sockets;
 pub mod table;

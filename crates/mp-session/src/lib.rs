@@ -36,7 +36,7 @@
 //! | `door`, `reception`, `handshake`, `stranger` | programs that are no relatives come in |
 //! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `shared` | what may lie in shared memory and be looked at through a reference |
-//! | `object`, `owner`, `message`, `place`, `session`, `founding`, `stats` | what the crates above use |
+//! | `object`, `owner`, `message`, `place`, `session`, `founding`, `stats`, `probe` | what the crates above use |
 //!
 //! # Examples
 //!
@@ -82,6 +82,7 @@ mod place;
 /// For the crates above, which keep words of their own in the session.
 #[doc(hidden)]
 pub mod primitive;
+mod probe;
 mod reactor;
 mod readiness;
 mod reception;
@@ -134,8 +135,9 @@ pub use table::Shape;
 pub use waitable::{Sources, Waitable};
 pub use waitset::{WaitSet, wait, wait_in};
 
-/// For the macros.
+/// For the macros and the benchmarks.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::probe::HeapProbe;
     pub use crate::shared::layout;
 }

@@ -163,6 +163,10 @@ impl<T: Shared> Array<T> {
     /// Until it is released and all leases are back, or their owners dead. A thread that has a lease itself waits for ever.
     #[inline]
     pub fn lock(&self) -> LockResult<Guard<'_, [T]>> {
+        if self.state.lock_at_once()? {
+            // SAFETY: just locked; the data lies in the state's object (checked by `of`).
+            return Ok(unsafe { Guard::clean(&self.state, self.data()) });
+        }
         loop {
             if let Some(guard) = self.lock_within(Patience::Endless)? {
                 return Ok(guard);
@@ -186,7 +190,7 @@ impl<T: Shared> Array<T> {
         self.lock_within(Patience::lasting(timeout))
     }
 
-    #[inline]
+    #[cold]
     fn lock_within(&self, patience: Patience) -> TryLockResult<Guard<'_, [T]>> {
         match self.state.lock(patience)? {
             // SAFETY: just locked, with no lease out; the data lies in the state's object (checked by `of`).

@@ -47,6 +47,15 @@ pub struct Guard<'a, T: ?Sized> {
 unsafe impl<T: ?Sized + Sync> Sync for Guard<'_, T> {}
 
 impl<'a, T: ?Sized> Guard<'a, T> {
+    /// For who has just locked `state` and was told of no death; see [`Guard::new`].
+    ///
+    /// # Safety
+    /// As there.
+    #[inline]
+    pub(crate) unsafe fn clean(state: &'a State, data: NonNull<T>) -> Self {
+        Guard { state, data, stays_here: PhantomData }
+    }
+
     /// For who has just locked `state`, whose data lies at `data`.
     ///
     /// # Safety

@@ -86,8 +86,20 @@ impl State {
         self.lock.mark_consistent();
     }
 
-    /// Takes the lock and, with it, all of the data. `None`: the patience did not last.
+    /// Takes all of the data if it is open, free and clean: the fast path.
     #[inline]
+    pub(crate) fn lock_at_once(&self) -> Result<bool> {
+        if !self.lock.lock_if_clean()? {
+            return Ok(false);
+        }
+        let is_open = self.word().load(Acquire) == 0;
+        if !is_open {
+            self.unlock();
+        }
+        Ok(is_open)
+    }
+
+    /// Takes the lock and, with it, all of the data. `None`: the patience did not last.
     pub(crate) fn lock(&self, patience: Patience) -> Result<Option<Found>> {
         let Some(found) = self.lock.lock(patience)? else { return Ok(None) };
         if self.word().load(Acquire) == 0 {

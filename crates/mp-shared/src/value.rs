@@ -118,6 +118,10 @@ impl<T: Shared> Value<T> {
     /// Until it is released, or its owner is dead.
     #[inline]
     pub fn lock(&self) -> LockResult<Guard<'_, T>> {
+        if self.state.lock_at_once()? {
+            // SAFETY: just locked; the data lies in the state's object (checked by `of`).
+            return Ok(unsafe { Guard::clean(&self.state, self.value) });
+        }
         loop {
             if let Some(guard) = self.lock_within(Patience::Endless)? {
                 return Ok(guard);
@@ -141,7 +145,7 @@ impl<T: Shared> Value<T> {
         self.lock_within(Patience::lasting(timeout))
     }
 
-    #[inline]
+    #[cold]
     fn lock_within(&self, patience: Patience) -> TryLockResult<Guard<'_, T>> {
         match self.state.lock(patience)? {
             // SAFETY: just locked; the value lies in the state's object (checked by `of`).

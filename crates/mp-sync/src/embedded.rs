@@ -36,6 +36,19 @@ impl EmbeddedLock {
         self.0.object()
     }
 
+    /// Takes the lock if it is free and nobody died over it: the fast path, which carries no news.
+    ///
+    /// # Errors
+    /// As [`EmbeddedLock::lock`].
+    #[inline]
+    pub fn lock_if_clean(&self) -> Result<bool> {
+        let taken = self.0.take_if_free(Word::owned_by(self.0.session().begin_owning()?));
+        if !taken {
+            self.0.session().end_owning();
+        }
+        Ok(taken)
+    }
+
     /// Takes the lock for this thread, which counts as an owner from then on. `None`: the patience did not last.
     ///
     /// # Errors
