@@ -34,36 +34,30 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
-use mp_session::{MemberId, Message, Place, Session, StartedProcess, Ticket};
+use mp_session::{Message, Place, Session, StartedProcess, Ticket};
 use mp_sys::{BorrowedOsHandle, Channel, Child, OsHandle, Program, SpawnRequest, Standing, Stdio};
-use mp_wire::{Error, Result};
+use mp_wire::{Error, Outcome, Result};
 use parking_lot::Mutex;
 
 use crate::launch::{Order, start_error};
+use crate::preload;
+use crate::request::{
+    ANSWER, Answer, OUTCOME, OWN_STREAMS, PID_WORD, PRELOAD_FAILED, REQUEST, SPARE, pid_note,
+};
 use crate::spare::{self, Demand, Spare};
 use crate::streams::Stream;
 
 /// The environment variable that makes a run of this program a fork server: its channel, and its ticket.
 pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
 
-/// Bytes of a request.
-pub(crate) const REQUEST: usize = 9;
-/// In a request: the child's standard streams come along.
-pub(crate) const OWN_STREAMS: u8 = 1;
-/// In a request: the child is to wait for its arguments.
-pub(crate) const SPARE: u8 = 2;
-/// Bytes of an answer.
-const ANSWER: usize = 24;
-
-/// Which of a place's words for us holds the pid.
-pub(crate) const PID_WORD: usize = 0;
-
 /// How long a server may take. A fork takes a hundred microseconds; this is for machines that swap, and for servers that somebody
 /// has stopped.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The same for the first answer of one that has to preload something.
+const PRELOAD_WITHIN: Duration = Duration::from_secs(120);
 
 /// A server that was killed is no reason to give a start up; one that dies each time is.
 const ATTEMPTS: u32 = 5;
@@ -95,6 +89,7 @@ struct Inherited {
     cwd: Option<PathBuf>,
     streams: [Option<(u64, u64)>; 3],
     standing: Standing,
+    preload: i64,
     /// Of the thread that started it.
     affinity: Option<Vec<usize>>,
     nice: i32,
@@ -109,12 +104,14 @@ static INHERITED: Mutex<Option<Inherited>> = Mutex::new(None);
 /// |---|---|
 /// | environment, directory, niceness (upwards), affinity | it goes along in the spec |
 /// | streams | they go along with the request |
-/// | limits, umask, ignored signals, user, groups, rights, session, OOM score ([`Standing`]); niceness downwards | a new server |
+/// | limits, umask, ignored signals, user, groups, rights, session, OOM score ([`Standing`]); niceness downwards; what is preloaded | a new server |
 pub(crate) fn complete(order: &mut Order) -> Result<()> {
     let mut server = SERVER.lock();
     let standing = Standing::now();
     let nice = mp_sys::niceness();
-    let outdated = |inherited: &Inherited| inherited.standing != standing || inherited.nice > nice;
+    let outdated = |inherited: &Inherited| {
+        inherited.standing != standing || inherited.nice > nice || inherited.preload != preload::name()
+    };
     if INHERITED.lock().as_ref().is_some_and(outdated)
         && let Some(server) = server.take()
     {
@@ -220,12 +217,18 @@ fn fork(
         };
         match server.request(place, flags, &fds).and_then(|()| server.answer(place)) {
             Ok(answer) => {
+                server.has_answered()?;
                 *guard = Some(server);
                 return Ok((adopt(answer.pid), answer.start_time()));
             }
             Err(Refusal::Said(error)) => {
                 *guard = Some(server);
                 return Err(start_error("fork server: start a process", error));
+            }
+            Err(Refusal::Preload(error)) => {
+                // The next start gives it another chance: what it wants may be there by then.
+                server.end()?;
+                return Err(error);
             }
             Err(Refusal::Gone(error)) => {
                 server.end()?;
@@ -252,33 +255,30 @@ fn adopt(pid: u32) -> StartedProcess {
     StartedProcess::new(unsafe { Child::from_pid(pid) })
 }
 
-/// The half of a place's word into which the kernel writes the pid.
-pub(crate) fn pid_note(word: &AtomicU64) -> &AtomicU32 {
-    // SAFETY: the address is that of a live word of twice the size and aligned for it. Nobody looks at the whole word between
-    // the claim of the place, which wrote zero, and its end.
-    unsafe { AtomicU32::from_ptr(word.as_ptr().cast()) }
-}
-
 enum Refusal {
     Said(std::io::Error),
+    Preload(Error),
     Gone(std::io::Error),
 }
 
 impl Server {
     fn start() -> Result<Server> {
         let (ours, theirs) = Channel::pair().map_err(|e| start_error("fork server: channel", e))?;
-        ours.set_timeout(ANSWER_WITHIN).map_err(|e| Error::os("fork server: channel", e))?;
+        let preload = preload::name();
+        let patience = if preload == 0 { ANSWER_WITHIN } else { PRELOAD_WITHIN };
+        ours.set_timeout(patience).map_err(|e| Error::os("fork server: channel", e))?;
         let session = mp_session::Session::current()?;
         let ticket = session.descriptors()?;
         let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let mut env = inherited.clone();
-        let value = format!("{:x},{}", theirs.as_inherited(), ticket.to_text());
+        let value = format!("{:x},{:x},{}", theirs.as_inherited(), preload, ticket.to_text());
         env.push((SERVER_VAR.into(), value.into()));
         *INHERITED.lock() = Some(Inherited {
             env: inherited,
             cwd: std::env::current_dir().ok(),
             streams: [None, mp_sys::stream_identity(1).ok(), mp_sys::stream_identity(2).ok()],
             standing: Standing::now(),
+            preload: preload::name(),
             affinity: mp_sys::affinity().ok(),
             nice: mp_sys::niceness(),
         });
@@ -322,8 +322,24 @@ impl Server {
         }
         match answer.code {
             0 => Ok(answer),
+            PRELOAD_FAILED => {
+                let mut outcome = vec![0; OUTCOME];
+                let (length, _) = self.channel.recv(&mut outcome).map_err(Refusal::Gone)?;
+                let error = Outcome::decode(&outcome[..length]).0.into_result();
+                Err(Refusal::Preload(
+                    error.err().unwrap_or_else(|| Error::Other("fork server: preload".into())),
+                ))
+            }
             code => Err(Refusal::Said(std::io::Error::from_raw_os_error(code))),
         }
+    }
+
+    /// Its preload is through, if it has one.
+    fn has_answered(&self) -> Result<()> {
+        if preload::name() != 0 {
+            self.channel.set_timeout(ANSWER_WITHIN).map_err(|e| Error::os("fork server: channel", e))?;
+        }
+        Ok(())
     }
 
     /// Asks for a spare, if there is reason to and none yet. No failure matters: the next start sees what is wrong.
@@ -353,7 +369,7 @@ impl Server {
                 Ok(())
             }
             // No room for one more than is needed.
-            Err(Refusal::Said(_)) => {
+            Err(Refusal::Said(_) | Refusal::Preload(_)) => {
                 demand.forget();
                 if let Ahead::Asked(place) = std::mem::replace(&mut self.ahead, Ahead::None) {
                     let _ = place.give_up();
@@ -390,47 +406,6 @@ impl Server {
     }
 }
 
-/// What a server says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) pid: u32,
-    /// The system's error, or 0.
-    pub(crate) code: i32,
-    pub(crate) member: MemberId,
-    /// When the child was started; 0 where that is not known.
-    pub(crate) start_time: u64,
-}
-
-impl Answer {
-    fn start_time(&self) -> Option<u64> {
-        Some(self.start_time).filter(|time| *time != 0)
-    }
-
-    pub(crate) fn to_bytes(self) -> [u8; ANSWER] {
-        let mut bytes = [0; ANSWER];
-        bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.code.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.member.to_bits().to_le_bytes());
-        bytes[16..].copy_from_slice(&self.start_time.to_le_bytes());
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8; ANSWER]) -> Answer {
-        let word = |at: usize| {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(&bytes[at..at + 8]);
-            u64::from_le_bytes(eight)
-        };
-        let first = word(0);
-        Answer {
-            pid: first as u32,
-            code: (first >> 32) as u32 as i32,
-            member: MemberId::from_bits(word(8)),
-            start_time: word(16),
-        }
-    }
-}
-
 /// The child's streams, if the server's own will not do.
 fn own_streams(wanted: &[Stream; 3]) -> Result<Option<[OsHandle; 3]>> {
     let inherited = INHERITED.lock();
@@ -455,9 +430,11 @@ fn own_streams(wanted: &[Stream; 3]) -> Result<Option<[OsHandle; 3]>> {
     Ok(Some([handle(0)?, handle(1)?, handle(2)?]))
 }
 
-/// What a server reads from [`SERVER_VAR`].
-pub(crate) fn parse(value: &str) -> Result<(u64, Ticket)> {
+/// What a server reads from [`SERVER_VAR`]: its channel, what to preload, its way to the session.
+pub(crate) fn parse(value: &str) -> Result<(u64, i64, Ticket)> {
     let bad = || Error::Forged { what: format!("the environment variable {SERVER_VAR}") };
-    let (channel, ticket) = value.split_once(',').ok_or_else(bad)?;
-    Ok((u64::from_str_radix(channel, 16).map_err(|_| bad())?, Ticket::parse(ticket)?))
+    let (channel, rest) = value.split_once(',').ok_or_else(bad)?;
+    let (preload, ticket) = rest.split_once(',').ok_or_else(bad)?;
+    let number = |text| u64::from_str_radix(text, 16).map_err(|_| bad());
+    Ok((number(channel)?, number(preload)?.cast_signed(), Ticket::parse(ticket)?))
 }

@@ -26,7 +26,10 @@
 //!
 //! # What a child has and has not
 //!
-//! - Statics begin anew: what the parent wrote into them is not there. Threads are not copied. So with both methods.
+//! - Statics begin anew: what the parent wrote into them is not there. Threads are not copied. So with both methods; what all
+//!   children need can be made once in the fork server ([`preload`]).
+//! - What the system hands down (limits, umask, ignored signals, user and groups, affinity, niceness, session of terminals) is
+//!   the parent's at the moment of the start, by either method; so are environment and directory.
 //! - Standard input is nothing, unless asked for; output and error are the parent's.
 //! - `std::process::exit` ends it with that code, exit handlers included; values that are alive are not dropped.
 //! - With `panic = "abort"` a panic is the signal SIGABRT: [`Error::Died`].
@@ -37,7 +40,7 @@
 //! | `target` | what can run elsewhere, and how it is named |
 //! | `builder`, `spec` | what the child is to be |
 //! | `streams`, `handles` | its standard streams, and OS handles in its arguments |
-//! | `launch`, `fork_server`, `serve`, `spare`, `start` | start methods |
+//! | `launch`, `fork_server`, `request`, `serve`, `preload`, `spare`, `start` | start methods |
 //! | `child`, `returned`, `current` | the child's side |
 //! | `process`, `registry` | the parent's side |
 //! | `waiting` | waiting for ends together with other things |
@@ -57,8 +60,10 @@ mod launch;
 #[cfg(feature = "tracing")]
 mod log;
 mod panics;
+mod preload;
 mod process;
 mod registry;
+mod request;
 mod returned;
 mod serve;
 mod signals;
@@ -81,6 +86,7 @@ pub use mp_macros::{Output, main};
 pub use mp_session::CancelToken;
 pub use mp_sys::cpu_count;
 pub use mp_wire::{Departure, Error, Failure, Ident, Output, PanicReport, Result};
+pub use preload::preload;
 pub use process::{Process, active_children};
 pub use signals::OnInterrupt;
 pub use spec::Limit;

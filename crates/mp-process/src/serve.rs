@@ -5,9 +5,11 @@ use mp_session::{MemberId, Prepared};
 use mp_sys::{BirthWindow, Channel, Forked};
 use mp_wire::{Error, Result};
 
-use crate::fork_server::{self, Answer, OWN_STREAMS, REQUEST, SPARE};
+use crate::fork_server;
 use crate::handles;
 use crate::panics;
+use crate::preload;
+use crate::request::{self, Answer, OWN_STREAMS, REQUEST, SPARE};
 
 /// A copy of the server, not yet in the session.
 pub(crate) struct Newborn {
@@ -35,7 +37,7 @@ enum Clock {
 
 /// The server's loop: returns in each child, and, with nothing, when its parent needs it no more.
 pub(crate) fn serve(value: &str) -> Result<Option<Newborn>> {
-    let (channel, ticket) = fork_server::parse(value)?;
+    let (channel, preload, ticket) = fork_server::parse(value)?;
     // SAFETY: the parent made this descriptor for us and named it; nobody else uses it.
     let channel =
         unsafe { Channel::from_inherited(channel) }.map_err(|e| Error::os("fork server: channel", e))?;
@@ -48,6 +50,10 @@ pub(crate) fn serve(value: &str) -> Result<Option<Newborn>> {
     mp_sys::image_id();
     // And what each child would do first, once for all of them.
     panics::install_hook();
+    // Children of another image say that they are; they do not come to run its functions, and nor does the server.
+    let same = prepared.image_id() == mp_sys::image_id();
+    // SAFETY: the name is 0, or the parent got it from `preload::name` and runs the session's image, as we do.
+    let failed = unsafe { preload::run(if same { preload } else { 0 }) };
     let mut clock = Clock::Unproven;
     let mut request = [0_u8; REQUEST];
     loop {
@@ -63,9 +69,16 @@ pub(crate) fn serve(value: &str) -> Result<Option<Newborn>> {
         let mut bits = [0_u8; 8];
         bits.copy_from_slice(&request[..8]);
         let member = MemberId::from_bits(u64::from_le_bytes(bits));
+        if let Some(failed) = &failed {
+            let answer = Answer { member, pid: 0, code: request::PRELOAD_FAILED, start_time: 0 };
+            let outcome = &failed.payload[..failed.payload.len().min(request::OUTCOME)];
+            // A parent that is gone needs no answer; the next message says so.
+            let _ = channel.send(&answer.to_bytes(), &[]).and_then(|()| channel.send(outcome, &[]));
+            continue;
+        }
         // A place that is another's by now: whoever asked for it is gone.
-        let Some(word) = prepared.user_word(member, fork_server::PID_WORD) else { return Ok(None) };
-        let note = fork_server::pid_note(word);
+        let Some(word) = prepared.user_word(member, request::PID_WORD) else { return Ok(None) };
+        let note = request::pid_note(word);
         let window = BirthWindow::open();
         // SAFETY: this process has one thread; nothing here starts another.
         let answer = match unsafe { mp_sys::fork_sibling(note) } {

@@ -68,7 +68,12 @@ impl Prepared {
         Ok(session)
     }
 
-    /// One of the four words of a place for the layer that starts processes; `None` when the place is another's by now.
+    /// The identity of the program that founded the session.
+    pub fn image_id(&self) -> [u8; 16] {
+        self.ground.header().image_id()
+    }
+
+    /// One of the words of a place for the layer that starts processes; `None` when the place is another's by now.
     pub fn user_word(&self, member: MemberId, i: usize) -> Option<&AtomicU64> {
         let slot =
             (member.index < self.ground.layout.member_count).then(|| self.ground.member(member.index))?;

@@ -99,7 +99,7 @@ pub use crate::{
     poll::{AsSource, BorrowedSource, Interest, Poller, poll, source_of},
     process::{
         BirthWindow, ProcessState, cpu_count, current_pid, current_thread_id, exit_now, gained_rights,
-        image_id, parent_pid, process_state, random_u128, start_time,
+        image_id, parent_pid, process_state, random_u128, start_time, thread_count,
     },
     setup::{
         ForkGuard, Limit, affinity, default_interrupt, die_with_parent, ignore_interrupt, nice,

@@ -126,6 +126,10 @@ pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     }
 }
 
+pub(crate) fn thread_count() -> Option<u64> {
+    read_stat(std::process::id()).ok().map(|stat| stat.threads)
+}
+
 /// Nanoseconds since boot, the time that processes are dated by.
 pub(crate) fn boot_nanoseconds() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -54,6 +54,10 @@ pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     info(pid).map(|info| microseconds(&info))
 }
 
+pub(crate) fn thread_count() -> Option<u64> {
+    None
+}
+
 pub(crate) fn boot_nanoseconds() -> u64 {
     0
 }

@@ -74,6 +74,10 @@ pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     creation_time(&open(pid)?)
 }
 
+pub(crate) fn thread_count() -> Option<u64> {
+    None
+}
+
 pub(crate) fn boot_nanoseconds() -> u64 {
     0
 }
