@@ -49,7 +49,7 @@ cargo xtask COMMAND
   fuzz [--seconds N] [TARGET]...
                         the fuzz targets, each for so long (60 s)
   bench [NAME] [-- ARG...]
-  torture [--seconds N] [--seed N]
+  torture [--seconds N] [--seed N] [--only pool,queue,sync]
   crash [--only TEXT]... [--all] [--sample N] [--list]
                         operations cut off after every instruction that changed the session, and recovered from
 ";

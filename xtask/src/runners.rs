@@ -22,7 +22,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
     ended(job::run(&mut command)?)
 }
 
-/// Runs the torture test, optimised: `--seconds N` (60) and `--seed N` choose how long and which.
+/// Runs the torture test, optimised: `--seconds N` (60) and `--seed N` choose how long and which, `--only SUITE[,SUITE]` what.
 pub(crate) fn torture(arguments: &[String]) -> Result<ExitCode> {
     let project = Project::load()?;
     let mut command = project.cargo("test");
@@ -30,6 +30,9 @@ pub(crate) fn torture(arguments: &[String]) -> Result<ExitCode> {
     command.env("MP_TORTURE_SECONDS", value(arguments, "--seconds").unwrap_or("60"));
     if let Some(seed) = value(arguments, "--seed") {
         command.env("MP_TORTURE_SEED", seed);
+    }
+    if let Some(only) = value(arguments, "--only") {
+        command.env("MP_TORTURE_ONLY", only);
     }
     ended(job::run(&mut command)?)
 }

@@ -1,8 +1,8 @@
 //! Everything at once, while children are killed at random: pools map, producers and consumers talk over queues, buyers share a
-//! mutex. Nothing may hang, nothing may be wrong, nothing may be left.
+//! mutex, and all locks and signals are used. Nothing may hang, nothing may be wrong, nothing may be left.
 //!
-//! `MP_TORTURE_SECONDS` (3) and `MP_TORTURE_SEED` (of the clock) choose how long and which. `cargo xtask torture` runs it
-//! for longer.
+//! `MP_TORTURE_SECONDS` (3) and `MP_TORTURE_SEED` (of the clock) choose how long and which; `MP_TORTURE_ONLY` names suites
+//! (`pool`, `queue`, `sync`, with commas in between). `cargo xtask torture` runs it for longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -10,6 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mp::prelude::*;
 use mp::{Error, StartMethod};
+
+#[path = "torture/sync.rs"]
+mod sync;
 
 mp::enable_in_tests!();
 
@@ -201,6 +204,17 @@ fn kill(pid: u32) {
     let _ = std::process::Command::new(command).args(args).output().unwrap();
 }
 
+/// Stops a process, or lets it go on.
+fn signal(pid: u32, how: &str) {
+    // It may have gone by itself.
+    let _ = std::process::Command::new("kill").args([how, &pid.to_string()]).output().unwrap();
+}
+
+/// Whether a suite was asked for.
+fn is_asked_for(suite: &str) -> bool {
+    std::env::var("MP_TORTURE_ONLY").map_or(true, |only| only.split(',').any(|name| name == suite))
+}
+
 #[test]
 fn everything_at_once_while_children_are_killed() {
     let seed = env("MP_TORTURE_SEED")
@@ -214,9 +228,17 @@ fn everything_at_once_while_children_are_killed() {
     let before = session.stats();
     let until = Instant::now() + Duration::from_secs(seconds);
     std::thread::scope(|scope| {
-        scope.spawn(|| pools(&mut Dice(seed), until));
+        if is_asked_for("pool") {
+            scope.spawn(|| pools(&mut Dice(seed), until));
+        }
         for (i, method) in StartMethod::available().iter().enumerate() {
-            scope.spawn(move || talkers(&mut Dice(seed.rotate_left(17 + i as u32)), until, *method));
+            let dice = move |by: u32| Dice(seed.rotate_left(by + i as u32));
+            if is_asked_for("queue") {
+                scope.spawn(move || talkers(&mut dice(17), until, *method));
+            }
+            if is_asked_for("sync") {
+                scope.spawn(move || sync::locks(&mut dice(37), until, *method));
+            }
         }
     });
     // The threads' own slots go as they end; look until then.
