@@ -95,6 +95,7 @@ def many(call, count):
         call()
 
 
+<<<<<<< HEAD
 MILLIONS = 10_000_000
 
 
@@ -136,6 +137,27 @@ WORK = {
     "fill_numpy": fill_numpy,
     "sum_numpy": sum_numpy,
     "block": block,
+=======
+LOCK = multiprocessing.get_context("fork").Lock()
+
+
+def lock(count):
+    acquire, release = LOCK.acquire, LOCK.release
+    for _ in range(count):
+        acquire()
+        release()
+
+
+def with_lock(count):
+    for _ in range(count):
+        with LOCK:
+            pass
+
+
+WORK = {
+    "lock": lock,
+    "with_lock": with_lock,
+>>>>>>> 8ec4bf6 (Benchmark of locks beside the futex, the C library's, std, parking_lot and CPython's)
     "fork": lambda n: start("fork", n),
     "forkserver": lambda n: start("forkserver", n),
     "spawn": lambda n: start("spawn", n),

@@ -10,6 +10,7 @@
 //! | `start` | what does it cost to start a process that does nothing, and to join it? |
 //! | `flat` | does that depend on the parent's memory, or on how many there are? |
 //! | `pipe` | what does a message through a pipe cost, small and large, awake and asleep? |
+//! | `locks` | what do locks cost, alone, between two processes, asleep? |
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
 //! | `wait` | what does it cost to wait for many things at once? |
 //! | `shared` | what do access to shared data, blocks of memory and their handles cost? |
@@ -21,6 +22,7 @@
 //! | `floors`, `mapped` | the bare system: what no library can beat |
 //! | `events` | eventfds, waited for by `poll` and `epoll` |
 //! | `sockets` | a process at the other end of a socket pair |
+//! | `locks` | bare locks: a futex, and the C library's |
 //! | `python` | CPython's multiprocessing, asked over a pipe |
 //!
 //! They run on Linux.
@@ -29,6 +31,7 @@
 
 pub mod events;
 pub mod floors;
+pub mod locks;
 pub mod machine;
 pub mod mapped;
 pub mod python;
