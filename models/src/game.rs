@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
+use mp_session::primitive::Bug;
 use mp_session::{Blueprint, HeapSession, Kind, Message, Object, Session, Shape, Taking};
 use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -14,6 +15,8 @@ use crate::world;
 
 /// How often each model is tried, where nothing else is asked for (`MP_MODEL_ITERATIONS`).
 const ITERATIONS: usize = 300;
+/// How often a game is played at most to find a bug.
+const ENOUGH: usize = 20_000;
 /// The choices of every run, where nothing else is asked for (`MP_MODEL_SEED`).
 const SEED: u64 = 1;
 /// A game longer than this does not end.
@@ -26,7 +29,22 @@ fn number(name: &str) -> Option<u64> {
 /// Plays the game again and again: half of the time whoever goes on is chosen at random at each step, half of the time by
 /// priorities that change at a few steps, which finds what needs one thread to stand still for long.
 pub fn check(game: impl Fn(&Game) + Send + Sync + 'static) {
-    let iterations = number("MP_MODEL_ITERATIONS").map_or(ITERATIONS, |n| n as usize).div_ceil(2);
+    run(number("MP_MODEL_ITERATIONS").map_or(ITERATIONS, |n| n as usize), game);
+}
+
+/// Plays the game with a bug in the code until it is found: a model that cannot fail says nothing.
+///
+/// # Panics
+/// When the bug is not found.
+pub fn finds(bug: Bug, game: impl Fn(&Game) + Send + Sync + 'static) {
+    world::plant(Some(bug));
+    let played = catch_unwind(AssertUnwindSafe(|| run(ENOUGH, game)));
+    world::plant(None);
+    assert!(played.is_err(), "{bug:?} was not found");
+}
+
+fn run(iterations: usize, game: impl Fn(&Game) + Send + Sync + 'static) {
+    let iterations = iterations.div_ceil(2);
     let seed = number("MP_MODEL_SEED").unwrap_or(SEED);
     let game = std::sync::Arc::new(game);
     let play = {
@@ -169,6 +187,24 @@ impl Game {
     /// How many steps there were so far, over all threads.
     pub fn steps() -> u64 {
         world::steps()
+    }
+
+    /// How often the calling thread has slept.
+    pub fn sleeps() -> u32 {
+        world::sleeps()
+    }
+
+    /// Sees to it that nobody is in the middle of anything and that the session keeps its rules. `survivor` clears up after
+    /// those who died.
+    ///
+    /// # Panics
+    /// When it does not keep them.
+    pub fn verify(&self, survivor: &Session) {
+        world::quietly(|| {
+            while survivor.notice_deaths().expect("a member") {}
+            let found = self.heap.verify();
+            assert!(found.is_empty(), "{found:#?}");
+        });
     }
 }
 

@@ -21,4 +21,4 @@
 mod game;
 mod world;
 
-pub use game::{Game, Player, Victim, chance, check};
+pub use game::{Game, Player, Victim, chance, check, finds};

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
+use mp_session::primitive::Bug;
 use mp_session::primitive::model::{Scheduler, schedule_by};
 use mp_sys::{Bell, Watch, Woken};
 use shuttle::current::{TaskId, try_get_current_task};
@@ -44,12 +45,16 @@ struct World {
     turn: Rc<AtomicBool>,
     /// Steps made, over all threads.
     steps: u64,
+    /// How often each thread went to sleep.
+    sleeps: HashMap<TaskId, u32>,
 }
 
 thread_local! {
     static WORLD: RefCell<World> = RefCell::default();
     /// How deep in what is to be one step.
     static QUIET: Cell<u32> = const { Cell::new(0) };
+    /// What is wrong with the code.
+    static BUG: Cell<Option<Bug>> = const { Cell::new(None) };
     /// The running thread was killed; nothing of what its destructors do is to be seen.
     static DYING: Cell<bool> = const { Cell::new(false) };
 }
@@ -62,6 +67,11 @@ pub(crate) fn begin() {
     QUIET.set(0);
     DYING.set(false);
     schedule_by(Some(&Shuttle));
+}
+
+/// From now on the code has this bug.
+pub(crate) fn plant(bug: Option<Bug>) {
+    BUG.set(bug);
 }
 
 /// Does something that nobody can come in between.
@@ -120,6 +130,11 @@ pub(crate) fn it_is_late() {
 /// How many steps this iteration has made so far.
 pub(crate) fn steps() -> u64 {
     WORLD.with_borrow(|w| w.steps)
+}
+
+/// How often the calling thread has slept.
+pub(crate) fn sleeps() -> u32 {
+    try_get_current_task().map_or(0, |me| WORLD.with_borrow(|w| w.sleeps.get(&me).copied().unwrap_or(0)))
 }
 
 /// Wakes whoever else watches a word that has changed, as mp-sys does: the kernel woke one only.
@@ -193,7 +208,10 @@ impl Scheduler for Shuttle {
                 watches: watches.iter().map(|w| (std::ptr::from_ref(w.word), w.value)).collect(),
                 timed,
             };
-            WORLD.with_borrow_mut(|w| w.sleepers.push(sleeper));
+            WORLD.with_borrow_mut(|w| {
+                w.sleepers.push(sleeper);
+                *w.sleeps.entry(shuttle::current::me()).or_default() += 1;
+            });
             thread::park();
             WORLD.with_borrow_mut(|w| w.sleepers.retain(|s| s.thread.id() != me.id()));
         }
@@ -207,6 +225,10 @@ impl Scheduler for Shuttle {
         if let Some(sleeper) = sleeper {
             sleeper.unpark();
         }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        BUG.get() == Some(bug)
     }
 
     fn is_late(&self) -> bool {

@@ -17,7 +17,7 @@
 //! The count of the other role is read before the cells are looked at: if nobody was there to put and then nothing is there to
 //! take, nothing can come. A sender cannot vanish with a put half done, for it is counted until the sweep has settled its cells.
 
-use mp_session::primitive::{Ordering::*, fence};
+use mp_session::primitive::{Bug, Ordering::*, bug, fence};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -175,7 +175,7 @@ impl Channel {
             }
         }
         let senders = words.waiters(Role::First);
-        if self.session().has_sleepers(senders) && self.has_room() {
+        if self.session().has_sleepers(senders) && self.has_room() && !bug(Bug::NobodyLooksBehind) {
             self.session().pass_on(senders);
         }
     }
@@ -194,7 +194,7 @@ impl Channel {
             }
         }
         let receivers = words.waiters(Role::Second);
-        if self.session().has_sleepers(receivers) && self.has_any() {
+        if self.session().has_sleepers(receivers) && self.has_any() && !bug(Bug::NobodyLooksBehind) {
             self.session().pass_on(receivers);
         }
     }
@@ -255,6 +255,17 @@ impl Channel {
         Ok(done.is_some())
     }
 
+    /// The queue is closed, and empty. *closed-behind-a-claim*: a receiver that looked while the last message was still being written
+    /// sleeps, and closing is over; the message woke one of us, who passes on what it found.
+    #[cold]
+    fn ended(&self) -> Error {
+        fence(SeqCst);
+        if !bug(Bug::NobodyLooksBehind) {
+            self.session().pass_on(self.object.words().waiters(Role::Second));
+        }
+        closed()
+    }
+
     /// Takes into `parcel`. `false`: nothing is there to be taken now.
     #[inline]
     pub(crate) fn take(&self, parcel: &mut Parcel) -> Result<bool> {
@@ -268,7 +279,7 @@ impl Channel {
                 Found::Empty | Found::Busy => return Ok(false),
                 Found::Moved { done } => {
                     all_done &= done;
-                    (at, ring) = self.rings.after(at)?.ok_or_else(closed)?;
+                    (at, ring) = self.rings.after(at)?.ok_or_else(|| self.ended())?;
                     if all_done {
                         self.rings.head_is_at(at);
                     }

@@ -39,7 +39,7 @@ use crate::ring::Ring;
 /// Rings double, so this many exceed what a ring may hold.
 const MOST: usize = 24;
 /// Messages in the first ring of an unbounded queue: with the spare cell and the hints it fits into 3 KiB.
-pub(crate) const FIRST_ROOM: u64 = 31;
+pub(crate) const FIRST_ROOM: u64 = if cfg!(mp_model) { 3 } else { 31 };
 /// Which word of a ring's object names the thread that decides what follows it.
 const DECIDER: usize = 0;
 

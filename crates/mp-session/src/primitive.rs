@@ -13,14 +13,33 @@ pub use std::sync::atomic as user;
 #[cfg(mp_model)]
 pub mod model;
 #[cfg(mp_model)]
-pub use model::{AtomicU32, AtomicU64, AtomicUsize, fence, has_passed};
+pub use model::{AtomicU32, AtomicU64, AtomicUsize, bug, fence, has_passed};
 #[cfg(not(mp_model))]
-pub use real::{AtomicU32, AtomicU64, AtomicUsize, fence, has_passed};
+pub use real::{AtomicU32, AtomicU64, AtomicUsize, bug, fence, has_passed};
 
 #[cfg(mp_model)]
 pub(crate) use model::{is_dead, is_modelled, park, raw, ring, unlinked_beacon};
 #[cfg(not(mp_model))]
 pub(crate) use real::{is_dead, is_modelled, park, raw, ring, unlinked_beacon};
+
+/// Bugs that a model is given to show that it would find them: each is one step of a protocol left out. Only a model can have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A waiter does not look again after it entered the wait word.
+    NoLookAfterEntering,
+    /// A waiter that gives up keeps the wake-up that it was given.
+    LeaverKeepsWakeUp,
+    /// Arrivals beyond the places of a wait word are not counted, so `MORE` can be cleared past one.
+    ArrivalsUncounted,
+    /// A waiter that was roused without being woken does not look whether the word still knows it (*chosen-not-woken*).
+    StaysOffTheWord,
+    /// Who overwrites another's change of a count does not confirm it.
+    ChangeUnconfirmed,
+    /// Who takes over a sweep does not take over what the dead sweeper was sweeping.
+    NamesakeForgotten,
+    /// Whoever is served by a queue does not look behind itself.
+    NobodyLooksBehind,
+}
 
 #[cfg(not(mp_model))]
 mod real {
@@ -59,6 +78,12 @@ mod real {
     /// What the beacon of a thread says that the kernel does not know of: in a region on the heap there are none.
     pub(crate) const fn unlinked_beacon(_index: u32) -> u32 {
         0
+    }
+
+    /// Whether the code is to have this bug.
+    #[inline]
+    pub const fn bug(_: super::Bug) -> bool {
+        false
     }
 
     /// Whether the running thread plays one that was killed: what is left of its stack must not be seen by anybody.

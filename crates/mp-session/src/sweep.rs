@@ -29,7 +29,7 @@
 //! also names the sweeper, in words that have no room for it: reference counts, tags, records. Death is what the kernel can vouch for;
 //! "stopped for good" it cannot. Whoever has a stopped process in the way may kill it, which is safe at any instruction.
 
-use crate::primitive::{AtomicU64, Ordering::*, fence};
+use crate::primitive::{AtomicU64, Bug, Ordering::*, bug, fence};
 
 use mp_wire::Departure;
 
@@ -166,7 +166,9 @@ impl Inner {
             ground.thread(*t).looking.store(0, SeqCst);
         }
         self.free_observers_of(index);
-        self.take_over_from(me, index);
+        if !bug(Bug::NamesakeForgotten) {
+            self.take_over_from(me, index);
+        }
         self.empty(me, &slot.arguments);
         // Before the references: they keep the objects whose permits these are.
         me.give_permits_back(index);

@@ -40,7 +40,7 @@
 //! *lane-of-the-dead*: a thread that died in the word would be found by wakers, in vain, until they have all passed it over: its sweeper
 //! takes it off, as long as its record says `WAITING`; that is why who leaves takes itself off first, and is `IDLE` then.
 
-use crate::primitive::{self, AtomicU64, Ordering::*, fence, raw};
+use crate::primitive::{self, AtomicU64, Bug, Ordering::*, bug, fence, raw};
 use std::time::Instant;
 
 use mp_wire::Result;
@@ -71,6 +71,9 @@ pub(crate) const MORE: u64 = 1 << 63;
 /// The word with one arrival more.
 #[inline]
 pub(crate) fn after_arrival(word: u64) -> u64 {
+    if bug(Bug::ArrivalsUncounted) {
+        return word;
+    }
     word & !VERSIONS | word.wrapping_add(VERSION) & VERSIONS
 }
 
@@ -339,7 +342,8 @@ impl Me<'_> {
     pub(crate) fn enter_again(&self, word: &AtomicU64) -> bool {
         let me = u64::from(self.index + 1);
         let mut seen = word.load(SeqCst);
-        while seen & MORE == 0 && (0..3).all(|i| seen >> (16 * i) & LANE != me) {
+        while seen & MORE == 0 && (0..3).all(|i| seen >> (16 * i) & LANE != me) && !bug(Bug::StaysOffTheWord)
+        {
             match word.compare_exchange_weak(seen, with_lane(seen, self.index), SeqCst, SeqCst) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
@@ -353,6 +357,9 @@ impl Me<'_> {
         let slot = self.slot();
         if !self.withdraw(word) {
             slot.wait.store(slot.wait.load(SeqCst) & !0xFF | IDLE, SeqCst);
+            if bug(Bug::LeaverKeepsWakeUp) {
+                return;
+            }
             self.inner.pass_on(word);
         }
     }
@@ -403,10 +410,12 @@ impl Me<'_> {
     ) -> Result<Sleep<R>> {
         let slot = self.slot();
         let mut entered_again = false;
+        let mut looks = !bug(Bug::NoLookAfterEntering);
         loop {
-            if let Some(r) = ready()? {
+            if let Some(r) = if looks { ready()? } else { None } {
                 return Ok(Sleep::Ready(r));
             }
+            looks = true;
             cancel::check()?; // *cancel-before-sleep*
             if deadline.is_some_and(primitive::has_passed) {
                 return Ok(Sleep::TimedOut);

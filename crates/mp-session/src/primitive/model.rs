@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use mp_sys::{Bell, Watch, Woken};
 
+use super::Bug;
+
 /// Who decides, while a model is being checked, which of its threads runs. They all run on one thread of the system, so the
 /// running one gives way only in these calls.
 pub trait Scheduler: Sync {
@@ -24,6 +26,9 @@ pub trait Scheduler: Sync {
 
     /// As [`mp_sys::ring`].
     fn ring(&self, bell: Bell<'_>);
+
+    /// Whether the code is to have this bug.
+    fn has(&self, bug: Bug) -> bool;
 
     /// Whether deadlines have come.
     fn is_late(&self) -> bool;
@@ -67,7 +72,13 @@ pub(crate) fn raw(word: &AtomicU32) -> &atomic::AtomicU32 {
 
 /// Whether the deadline has come: when the scheduler says so.
 pub fn has_passed(deadline: Instant) -> bool {
+    step();
     scheduler().map_or_else(|| Instant::now() >= deadline, Scheduler::is_late)
+}
+
+/// Whether the code is to have this bug.
+pub fn bug(bug: Bug) -> bool {
+    scheduler().is_some_and(|scheduler| scheduler.has(bug))
 }
 
 pub(crate) fn park(
