@@ -14,8 +14,7 @@
 //!
 //! A model that cannot go on is a deadlock, and fails. What fails prints its schedule, for `shuttle::replay`.
 //!
-//! Every operation is sequentially consistent here. Where less is asked for and it matters (arm64), `tests/orderings.rs`
-//! restates the few lines for loom.
+//! Every operation is sequentially consistent here: what goes wrong only where less is asked for is not found.
 #![cfg(mp_model)]
 
 mod game;

@@ -67,6 +67,8 @@ const STEPS: &[Step] = &[
     full_step("long-model", "the model checks, for long", model::long),
     full_step("release", "the tests, optimised", tests::release),
     full_step("more-crash", "more of the recoveries cut off, too", tests::crash_more),
+    full_step("miri", "tests on the heap under Miri", tests::miri),
+    full_step("sanitize", "tests under the sanitizers", tests::sanitize),
     full_step("torture", "processes killed at random", tests::torture),
     full_step("bench", "the benchmarks", tests::bench),
     step("leftovers", "processes, shared memory and files left behind", leftovers::run),

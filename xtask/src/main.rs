@@ -9,6 +9,7 @@
 //! | `tidy` | `tidy.rs`, `tidy/` | the house rules that no compiler knows |
 //! | `model` | `model.rs` | the crates' own code under schedules and deaths of our choice |
 //! | `fuzz` | `fuzz.rs` | the fuzz targets |
+//! | `miri`, `sanitize` | `sanitize.rs` | tests under Miri and the sanitizers |
 //! | `bench`, `torture`, `crash` | `runners.rs` | start the benchmarks, the torture run, the crash images |
 //! | `limit` | `limit.rs` | internal: run a program under a time limit |
 //!
@@ -27,6 +28,7 @@ mod processes;
 mod project;
 mod report;
 mod runners;
+mod sanitize;
 mod tally;
 mod tidy;
 
@@ -39,7 +41,8 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   ci [--full] [--only STEP]... [--skip STEP]... [--list]
-                        every check of the project; --full adds arm64, release tests, torture and benchmarks
+                        every check of the project; --full adds arm64, release tests, long models,
+                        Miri, sanitizers, torture and benchmarks
   cross setup [DIR]     prepare a private toolchain for other targets (Debian or Ubuntu, root)
   cross check [TARGET]  clippy for the other targets
   cross test [TARGET]   the tests for the other targets, run by wine or qemu
@@ -48,6 +51,8 @@ cargo xtask COMMAND
                         model checks: interleavings and deaths that a scheduler chooses
   fuzz [--seconds N] [TARGET]...
                         the fuzz targets, each for so long (60 s)
+  miri                  tests on the heap under Miri, where it is installed
+  sanitize              tests under the address sanitizer, and the thread sanitizer where it can be
   bench [NAME] [-- ARG...]
   torture [--seconds N] [--seed N] [--only pool,queue,sync]
   crash [--only TEXT]... [--all] [--sample N] [--list]
@@ -73,6 +78,8 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::main(),
         Some("model") => model::main(&rest),
         Some("fuzz") => fuzz::main(&rest),
+        Some("miri") => sanitize::miri(),
+        Some("sanitize") => sanitize::sanitize(),
         Some("bench") => runners::bench(&rest),
         Some("torture") => runners::torture(&rest),
         Some("crash") => runners::crash(&rest),

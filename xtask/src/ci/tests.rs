@@ -54,6 +54,14 @@ pub(super) fn watch(report: &mut Report, what: &str, command: &mut Command) -> R
     Ok(())
 }
 
+pub(super) fn miri(context: &Context, report: &mut Report) -> Result<()> {
+    chore(context, report, &["miri"])
+}
+
+pub(super) fn sanitize(context: &Context, report: &mut Report) -> Result<()> {
+    chore(context, report, &["sanitize"])
+}
+
 pub(super) fn torture(context: &Context, report: &mut Report) -> Result<()> {
     chore(context, report, &["torture"])
 }
