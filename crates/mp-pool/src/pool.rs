@@ -318,12 +318,7 @@ impl Pool {
 pub(crate) fn submit<A: mp_wire::Message>(core: &Core, shim: TaskShim, args: &A) -> Result<u64> {
     let mut bytes = Vec::new();
     let encoded = mp_wire::encode(args, &mut bytes)?;
-    let exports = encoded
-        .exports
-        .into_iter()
-        .map(|e| e.downcast::<Object>().map(|o| *o))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(|_| Error::NotInCarrier { what: "an object that no session knows".into() })?;
+    let exports = encoded.exports.into_iter().map(Object::from_export).collect::<Result<Vec<_>>>()?;
     core.submit(shim::name(shim), encoded.codec, bytes, exports)
 }
 

@@ -70,7 +70,7 @@ impl Message {
         })?;
         let message = Message(object);
         for (i, export) in exports.into_iter().enumerate() {
-            let export = export.downcast::<Object>().map_err(|other| no_object(other.as_ref()))?;
+            let export = Object::from_export(export)?;
             if export.session().id() != session.id() {
                 return Err(Error::NotInCarrier { what: "an object of another session".into() });
             }
@@ -159,13 +159,21 @@ impl Message {
     }
 }
 
-/// Why something that was exported cannot lie in session memory.
-fn no_object(export: &(dyn Any + Send)) -> Error {
-    if export.is::<mp_sys::OsHandle>() {
-        let what = "sending a handle of the operating system (a file, a socket) otherwise than in the arguments of a process";
-        Error::Unsupported { what: what.into() }
-    } else {
-        Error::NotInCarrier { what: "an object that no session knows".into() }
+impl Object {
+    /// What a handle exported while it was encoded, if that can lie in session memory.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a handle of the operating system, [`Error::NotInCarrier`] for anything else that is no object.
+    pub fn from_export(export: Box<dyn Any + Send>) -> Result<Object> {
+        export.downcast::<Object>().map(|object| *object).map_err(|other| {
+            if other.is::<mp_sys::OsHandle>() {
+                let what = "sending a handle of the operating system (a file, a socket) otherwise than in the \
+                            arguments of a process";
+                Error::Unsupported { what: what.into() }
+            } else {
+                Error::NotInCarrier { what: "an object that no session knows".into() }
+            }
+        })
     }
 }
 
