@@ -204,7 +204,7 @@ impl Drop for Door {
         if !self.state.session.is_member() {
             return; // a foreign fork's copy: the thread and the name are its parent's
         }
-        drop(self.awake.take());
+        self.awake = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic there was told by itself; the name goes all the same
         }
