@@ -5,6 +5,7 @@ mod barrier;
 mod common;
 mod condition;
 mod event;
+mod hogs;
 mod once;
 mod rlock;
 mod rwlock;
