@@ -2,11 +2,13 @@
 
 mod broken;
 mod cells;
+mod directory;
 mod heap;
 mod ledger;
 mod members;
 mod messages;
 mod parking;
+mod permits;
 mod queue;
 mod sync;
 mod table;
@@ -27,6 +29,8 @@ pub(crate) const ALL: &[&[Scene]] = &[
     threads::SCENES,
     members::SCENES,
     parking::SCENES,
+    directory::SCENES,
     queue::SCENES,
     sync::SCENES,
+    permits::SCENES,
 ];
