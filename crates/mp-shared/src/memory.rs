@@ -27,6 +27,15 @@ use crate::words;
 /// let bytes: &mut [u8] = memory.as_mut_slice();
 /// ```
 ///
+/// Memory is not closed while somebody looks at it (Python's `BufferError`):
+///
+/// ```compile_fail,E0505
+/// let memory = mp_shared::SharedMemory::new(16).unwrap();
+/// let words = memory.words();
+/// drop(memory);
+/// words[0].load(std::sync::atomic::Ordering::Relaxed);
+/// ```
+///
 /// # If a process dies
 ///
 /// The bytes are as it left them. Named memory that mp made loses its name with its last user among mp's processes, be it the

@@ -14,6 +14,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// D34: no arena, no descriptor for each.
 #[test]
 fn ten_thousand_arrays_cost_no_descriptor() {
     // In a process of its own: other tests open and close.
@@ -40,6 +41,7 @@ fn maker(name: String, seen: Value<u8>) -> mp_shared::Result<()> {
     }
 }
 
+/// D32 and D33: the last user frees it, whoever that is; no tracker, and nothing left but what nobody could free.
 #[test]
 fn a_killed_maker_s_memory_goes_with_its_last_user() {
     let name = format!("mp-test-{}-killed", std::process::id());
@@ -67,6 +69,7 @@ fn a_killed_maker_s_memory_goes_with_its_last_user() {
     assert!(!exists(&name));
 }
 
+/// D33: exact sizes, reserved pages, for the owner alone.
 #[test]
 fn sizes_are_exact_and_modes_private() {
     use std::os::unix::fs::MetadataExt;
@@ -88,7 +91,7 @@ fn in_a_small_place() {
     println!("refused as it should be");
 }
 
-/// gh-114389: memory beyond what /dev/shm has is an error when it is made, and no SIGBUS when it is used.
+/// D33, gh-114389: memory beyond what /dev/shm has is an error when it is made, and no SIGBUS when it is used.
 #[test]
 fn a_full_place_is_an_error() {
     let script = "mount -t tmpfs -o size=64k none /dev/shm && exec \"$0\" --exact in_a_small_place --ignored --nocapture";

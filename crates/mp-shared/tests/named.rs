@@ -102,6 +102,7 @@ memory.close()
     assert!(SharedMemory::attach(&name).is_ok(), "who attaches does not destroy");
 }
 
+/// D32: who attaches never destroys.
 #[test]
 fn we_find_what_cpython_makes_and_leave_it_there() {
     let test = std::env::current_exe().unwrap();

@@ -146,6 +146,7 @@ fn make(out: Sender<Array<u64>>) -> mp_shared::Result<()> {
     }
 }
 
+/// D34: freed by whoever is last, not by its maker alone.
 #[test]
 fn data_outlives_its_killed_maker_and_goes_with_its_last_user() {
     for method in StartMethod::available() {
