@@ -95,7 +95,6 @@ def many(call, count):
         call()
 
 
-<<<<<<< HEAD
 MILLIONS = 10_000_000
 
 
@@ -130,14 +129,6 @@ def block(count):
         memory.unlink()
 
 
-WORK = {
-    "numpy": lambda n: time.sleep(0 if numpy else 1),
-    "fill": fill,
-    "sum": lambda n: many(lambda: sum(doubles()), n),
-    "fill_numpy": fill_numpy,
-    "sum_numpy": sum_numpy,
-    "block": block,
-=======
 LOCK = multiprocessing.get_context("fork").Lock()
 
 
@@ -155,9 +146,14 @@ def with_lock(count):
 
 
 WORK = {
+    "numpy": lambda n: time.sleep(0 if numpy else 1),
+    "fill": fill,
+    "sum": lambda n: many(lambda: sum(doubles()), n),
+    "fill_numpy": fill_numpy,
+    "sum_numpy": sum_numpy,
+    "block": block,
     "lock": lock,
     "with_lock": with_lock,
->>>>>>> 8ec4bf6 (Benchmark of locks beside the futex, the C library's, std, parking_lot and CPython's)
     "fork": lambda n: start("fork", n),
     "forkserver": lambda n: start("forkserver", n),
     "spawn": lambda n: start("spawn", n),
