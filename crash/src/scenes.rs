@@ -9,6 +9,7 @@ mod members;
 mod messages;
 mod parking;
 mod permits;
+mod pipe;
 mod queue;
 mod sync;
 mod table;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[&[Scene]] = &[
     parking::SCENES,
     directory::SCENES,
     queue::SCENES,
+    pipe::SCENES,
     sync::SCENES,
     permits::SCENES,
 ];
