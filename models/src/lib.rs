@@ -10,7 +10,7 @@
 //! | `futex_wait` and `futex_waitv` | the coroutine is blocked until its bell is rung or a watched beacon changes |
 //! | `kill -9` | the victim's stack is unwound with nobody seeing anything of it, then its beacon is marked and one watcher woken |
 //! | time | there is none: slices and backstops never come, so that they cannot hide a wake-up that was lost |
-//! | a deadline | comes when the model says so ([`Game::time_passes`]) |
+//! | a deadline | comes when the model says so (`Game::time_passes`) |
 //!
 //! A model that cannot go on is a deadlock, and fails. What fails prints its schedule, for `shuttle::replay`.
 //!

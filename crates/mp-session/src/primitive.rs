@@ -1,7 +1,7 @@
 //! The atomics on shared memory, and the sleeping on them: the one place of these crates that names either.
 //!
 //! Ordinarily these are std's and mp-sys's own. Under `--cfg mp_model` they are wrappers of the same layout that let a
-//! scheduler choose, before each operation, which of the threads goes on ([`model`]): the checks in `models/` run the crates'
+//! scheduler choose, before each operation, which of the threads goes on (`primitive/model.rs`): the checks in `models/` run the crates'
 //! own code, on a session on the heap, under as many interleavings as they have the time for. `cargo xtask tidy` sees to it that
 //! the crates name their atomics through here.
 

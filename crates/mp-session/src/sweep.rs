@@ -349,9 +349,11 @@ impl Inner {
         let pid = (word >> 32) as u32;
         let code = (word >> 8 & 0xFF_FFFF) as i32;
         let how = end::departure(u64::from(code as u32) << 32 | (word & 0xFF) << 8);
+        // Who died is preferred to somebody who lives and has the same number by now.
         let name = (0..self.ground.members_used())
             .map(|m| self.ground.member(m))
-            .find(|m| m.pid.load(Relaxed) == pid)
+            .filter(|m| m.pid.load(Relaxed) == pid)
+            .min_by_key(|m| SlotState::load(&m.state).status == LIVE)
             .map_or_else(String::new, MemberSlot::name);
         Some((mp_wire::Ident { pid, name }, how))
     }

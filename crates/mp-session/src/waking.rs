@@ -33,7 +33,7 @@ impl Session {
     /// the deadlock finder follows ([`Session::find_deadlocks`]).
     ///
     /// # Errors
-    /// As [`Session::wait`], and [`Error::Deadlock`] to the thread that closed a ring of waiters.
+    /// As [`Session::wait`], and [`Error::Deadlock`](crate::Error::Deadlock) to the thread that closed a ring of waiters.
     pub fn wait_for_holder<R>(
         &self,
         word: &AtomicU64,

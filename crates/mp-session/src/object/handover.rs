@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::table::RING_CELLS;
 
 impl Object {
-    /// The cell at `index` of a ring ([`Shape::Ring`]) with cells `stride` bytes apart.
+    /// The cell at `index` of a ring ([`Shape::Ring`](crate::Shape::Ring)) with cells `stride` bytes apart.
     ///
     /// # Panics
     /// When the ring has no such cell.
