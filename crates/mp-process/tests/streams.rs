@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use mp_process::{Builder, Error, Process, StartMethod, Stream};
@@ -14,11 +15,10 @@ fn methods() -> impl Iterator<Item = Builder> {
 
 /// A file without a name.
 fn file() -> File {
-    let path = std::env::temp_dir().join(format!(
-        "mp-streams-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
+    // Not the same name twice: where an open file keeps its name until it is closed, it is taken still.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Relaxed);
+    let path = std::env::temp_dir().join(format!("mp-streams-{}-{number}", std::process::id()));
     let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     file
