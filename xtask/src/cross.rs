@@ -39,8 +39,17 @@ pub(crate) const TARGETS: &[Target] = &[
 ];
 
 /// The packages whose tests run on other targets: those that hold the platform and what stands on it.
-const TESTED: &[&str] =
-    &["mp-sys", "mp-wire", "mp-session", "mp-process", "mp-queue", "mp-pipe", "mp-sync", "mp-pool"];
+const TESTED: &[&str] = &[
+    "mp-sys",
+    "mp-wire",
+    "mp-session",
+    "mp-process",
+    "mp-queue",
+    "mp-pipe",
+    "mp-shared",
+    "mp-sync",
+    "mp-pool",
+];
 
 /// What can build for a target.
 #[derive(Debug)]
