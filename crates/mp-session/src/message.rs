@@ -180,3 +180,6 @@ impl Object {
 fn damaged() -> Error {
     Error::Layout { detail: "a message whose parts do not fit into it".into() }
 }
+
+#[cfg(test)]
+mod tests;
