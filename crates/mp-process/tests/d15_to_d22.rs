@@ -93,7 +93,8 @@ fn d16_terminate_corrupts_nothing() {
                 assert!(message.decode::<Object>().unwrap() == object);
             }
         }
-        assert_eq!(object.holders(mp_session::Role::First), 1);
+        // Another process may be the one that clears up after a victim.
+        assert!(soon(|| object.holders(mp_session::Role::First) == 1));
     }
     assert!(is_as(&session, before), "{:?}, at first {before:?}", held(&session));
 }

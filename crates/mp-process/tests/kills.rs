@@ -84,8 +84,8 @@ fn rounds_of_kills_leave_nothing() {
     let shared = block(&session, 1000);
     // Whatever is made once is made now: the fork server, the ledger's first chunks.
     methods().for_each(|b| b.spawn(|| (), ()).unwrap().join().unwrap());
+    let before = at_rest(&session); // and no child is forked ahead
     let (files, memory, children) = (descriptors(), shm(), children_of(std::process::id()));
-    let before = at_rest(&session);
     let rounds = rounds(300);
     for round in 0..rounds {
         for b in methods() {
@@ -120,6 +120,7 @@ fn rounds_of_kills_leave_nothing() {
     // Handles that were dropped are collected at some later start.
     let collected = soon(|| {
         methods().for_each(|b| b.spawn(|| (), ()).unwrap().join().unwrap());
+        mp_process::__private::dismiss_spare().unwrap();
         children_of(std::process::id()) == children
     });
     assert!(collected, "{:?}, at first {children:?}", children_of(std::process::id()));
