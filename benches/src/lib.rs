@@ -2,8 +2,9 @@
 //!
 //! Absolute times drift from machine to machine and from minute to minute, so a benchmark here prints ratios: each row runs
 //! the same work on `mp` and on what it is compared with, all rows in turn, round after round, and what counts is the
-//! ratio of the medians. `cargo xtask bench` runs them all, `cargo xtask bench NAME` runs one; `-- --rounds 21` runs
-//! longer, `-- --only TEXT` runs the rows (and those that they are compared with) whose name contains the text.
+//! ratio of the medians. `cargo xtask bench` runs them all and ends with one table of what was to be reached; `cargo xtask bench NAME` runs
+//! one. `--rounds 21` runs longer, `--quick` shorter, `--rows TEXT` only the rows (and those that they are compared with) whose name
+//! contains the text.
 //!
 //! | benchmark | question |
 //! |---|---|
@@ -17,7 +18,7 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `table` | rows, rounds, medians, ratios, goals |
+//! | `table`, `options`, `record` | rows, rounds, medians, ratios, goals; what to run; figures for other programs |
 //! | `machine` | placement on cores, CPU time |
 //! | `floors`, `mapped` | the bare system: what no library can beat |
 //! | `events` | eventfds, waited for by `poll` and `epoll` |
@@ -34,7 +35,9 @@ pub mod floors;
 pub mod locks;
 pub mod machine;
 pub mod mapped;
+mod options;
 pub mod python;
+mod record;
 pub mod sockets;
 pub mod table;
 

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::machine::{self, Placement};
+use crate::options::Options;
+use crate::record;
 
 /// Why a row could not be measured.
 pub type Failure = Box<dyn std::error::Error>;
@@ -129,10 +131,12 @@ impl<'a> Table<'a> {
         // The first round fills caches, starts servers and pools, and is not counted.
         for round in 0..=options.rounds {
             for row in self.rows.iter_mut().filter(|row| row.failure.is_none()) {
-                let operations = if round == 0 { row.operations.div_ceil(4) } else { row.operations };
+                let operations = if round == 0 { options.first(row.operations) } else { row.operations };
                 match (row.run)(operations) {
                     Err(error) => row.failure = Some(error.to_string()),
-                    Ok(_) if round == 0 => {}
+                    Ok(spent) if round == 0 => {
+                        row.operations = options.each(row.operations, operations, spent.wall)
+                    }
                     Ok(spent) => {
                         let each = |time: Duration| time.as_secs_f64() / f64::from(operations);
                         row.wall.push(each(spent.wall));
@@ -142,6 +146,42 @@ impl<'a> Table<'a> {
             }
         }
         self.print(options.rounds);
+        if let Some(file) = &options.record
+            && let Err(error) = record::append(file, &self.records())
+        {
+            println!("{}: {error}", file.display());
+        }
+    }
+
+    /// What was measured, as `cargo xtask bench` reads it.
+    fn records(&self) -> Vec<record::Row<'_>> {
+        self.rows
+            .iter()
+            .map(|row| {
+                let goals = row.goals.iter().map(|goal| {
+                    let (bound, peer) = match goal {
+                        Goal::Times(bound, peer) => (*bound, Some(*peer)),
+                        Goal::AtMost(bound) => (*bound, None),
+                    };
+                    let other = peer.and_then(|peer| self.rows.iter().find(|r| r.name == peer));
+                    record::Goal {
+                        bound,
+                        peer,
+                        other: other.map(|r| spread(&r.wall).map(|s| self.unit.of(s))),
+                    }
+                });
+                record::Row {
+                    title: self.title,
+                    placement: self.placement.to_string(),
+                    name: row.name,
+                    unit: self.unit.name(),
+                    wall: spread(&row.wall).map(|s| self.unit.of(s)),
+                    cpu: self.unit.of(spread(&row.cpu)[1]),
+                    failure: row.failure.as_deref(),
+                    goals: goals.collect(),
+                }
+            })
+            .collect()
     }
 
     fn keep(&mut self, only: Option<&str>) {
@@ -242,21 +282,5 @@ fn figure(value: f64) -> String {
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),
-    }
-}
-
-struct Options {
-    rounds: usize,
-    only: Option<String>,
-}
-
-impl Options {
-    fn from_arguments() -> Options {
-        let arguments: Vec<String> = std::env::args().collect();
-        let after = |flag: &str| {
-            arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1)).cloned()
-        };
-        let rounds = after("--rounds").and_then(|n| n.parse().ok()).unwrap_or(9).max(5);
-        Options { rounds, only: after("--only") }
     }
 }

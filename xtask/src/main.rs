@@ -10,13 +10,15 @@
 //! | `model` | `model.rs` | the crates' own code under schedules and deaths of our choice |
 //! | `fuzz` | `fuzz.rs` | the fuzz targets |
 //! | `miri`, `sanitize` | `sanitize.rs` | tests under Miri and the sanitizers |
-//! | `bench`, `torture`, `crash` | `runners.rs` | start the benchmarks, the torture run, the crash images |
+//! | `bench` | `bench.rs` | the benchmarks, and one table of what they were to reach |
+//! | `torture`, `crash` | `runners.rs` | start the torture run, the crash images |
 //! | `limit` | `limit.rs` | internal: run a program under a time limit |
 //!
 //! `project.rs` finds the workspace, `job.rs` runs a program and watches its output, `processes.rs` lists and ends processes,
 //! `report.rs` collects what passed, failed and was skipped, `tally.rs` reads the results of test programs, `json.rs` reads
 //! what `cargo metadata` says. There are no dependencies: this is the first thing a newcomer builds.
 
+mod bench;
 mod ci;
 mod cross;
 mod fuzz;
@@ -53,7 +55,8 @@ cargo xtask COMMAND
                         the fuzz targets, each for so long (60 s)
   miri                  tests on the heap under Miri, where it is installed
   sanitize              tests under the address sanitizer, and the thread sanitizer where it can be
-  bench [NAME] [-- ARG...]
+  bench [NAME]... [--quick] [--json FILE] [--only P1,P3] [--rows TEXT] [--rounds N]
+                        mp beside its peers, and one table of what is to be reached; --quick takes minutes
   torture [--seconds N] [--seed N] [--only pool,queue,sync]
   crash [--only TEXT]... [--all] [--sample N] [--list]
                         operations cut off after every instruction that changed the session, and recovered from
@@ -80,7 +83,7 @@ fn main() -> ExitCode {
         Some("fuzz") => fuzz::main(&rest),
         Some("miri") => sanitize::miri(),
         Some("sanitize") => sanitize::sanitize(),
-        Some("bench") => runners::bench(&rest),
+        Some("bench") => bench::main(&rest),
         Some("torture") => runners::torture(&rest),
         Some("crash") => runners::crash(&rest),
         Some("help" | "--help" | "-h" | "") => {
