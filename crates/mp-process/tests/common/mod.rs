@@ -135,6 +135,17 @@ pub fn children_of(pid: u32) -> BTreeSet<u32> {
         .collect()
 }
 
+/// The sets of blocked and of ignored signals. The C library ignores two of its own, 32 and 33, between fork and exec, and its
+/// `posix_spawn` leaves them so: they are no program's business.
+pub fn signals_held() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    (of("SigBlk:"), of("SigIgn:") & 0x7FFF_FFFF)
+}
+
 /// What lies in `/dev/shm`.
 pub fn shm() -> BTreeSet<String> {
     let Ok(dir) = std::fs::read_dir("/dev/shm") else { return BTreeSet::new() };
