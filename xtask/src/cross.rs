@@ -49,6 +49,7 @@ const TESTED: &[&str] = &[
     "mp-shared",
     "mp-sync",
     "mp-pool",
+    "mp-manager",
 ];
 
 /// What can build for a target.

@@ -133,6 +133,20 @@ impl Kind {
     pub const LEASES: Kind = Kind(54);
     /// `mp_pool` pools.
     pub const POOL: Kind = Kind(64);
+    /// What `mp_manager`'s containers are made of.
+    pub const SHELF: Kind = Kind(72);
+    /// `mp_manager::Dict`.
+    pub const DICT: Kind = Kind(73);
+    /// `mp_manager::List`.
+    pub const MANAGED_LIST: Kind = Kind(74);
+    /// `mp_manager::Set`.
+    pub const SET: Kind = Kind(75);
+    /// `mp_manager::Namespace`.
+    pub const NAMESPACE: Kind = Kind(76);
+    /// `mp_manager::Value`.
+    pub const MANAGED_VALUE: Kind = Kind(77);
+    /// `mp_manager::Array`.
+    pub const MANAGED_ARRAY: Kind = Kind(78);
 
     /// The name for error messages.
     pub fn name(self) -> String {
@@ -160,6 +174,13 @@ impl Kind {
             Kind::LIST => "ShareableList".into(),
             Kind::MEMORY => "SharedMemory".into(),
             Kind::LEASES => "leases of an array".into(),
+            Kind::SHELF => "part of a container".into(),
+            Kind::DICT => "Dict".into(),
+            Kind::MANAGED_LIST => "List".into(),
+            Kind::SET => "Set".into(),
+            Kind::NAMESPACE => "Namespace".into(),
+            Kind::MANAGED_VALUE => "manager's Value".into(),
+            Kind::MANAGED_ARRAY => "manager's Array".into(),
             Kind::POOL => "Pool".into(),
             Kind(other) => format!("object of kind {other}"),
         }

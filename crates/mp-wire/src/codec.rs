@@ -23,6 +23,12 @@ use std::any::{Any, type_name};
 
 use crate::{Error, Message, Result, carrier, plain};
 
+/// How values of that type are encoded: the type alone decides.
+#[inline]
+pub fn codec_of<T: Message>() -> Codec {
+    if plain::is_plain::<T>() { Codec::Plain } else { Codec::Postcard }
+}
+
 /// How the bytes of a message were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -60,7 +60,7 @@ mod text;
 mod wrappers;
 
 pub use crate::blocked::BlockedThread;
-pub use crate::codec::{Codec, Encoded, decode, encode};
+pub use crate::codec::{Codec, Encoded, codec_of, decode, encode};
 pub use crate::departure::{Departure, Ident};
 pub use crate::error::{Error, Result};
 pub use crate::failure::Failure;

@@ -46,6 +46,7 @@
 //! | [`sync`]: [`Lock`], [`RLock`], [`Mutex`], [`RwLock`], [`Semaphore`], [`Condition`], [`Event`], [`Barrier`], [`Once`] | `mp-sync` | exclusion, and waiting for each other |
 //! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
 //! | [`shared`]: [`Value`], [`Array`], [`SharedMemory`], [`SharedVec`], [`ShareableList`] | `mp-shared` | data in shared memory |
+//! | [`manager`]: [`Dict`], [`List`], [`Any`] | `mp-manager` | containers in shared memory |
 //! | [`session`] | `mp-session` | the memory under all of them |
 //! | [`Error`], [`Result`], [`Output`] | `mp-wire` | how things end |
 //! | [`macro@main`], [`derive(Output)`](derive@Output), [`derive(Shared)`](derive@Shared) | `mp-macros` | |
@@ -62,6 +63,7 @@
 struct Readme;
 
 pub use mp_macros::{Output, Shared, main};
+pub use mp_manager::{Any, Dict, List};
 pub use mp_pipe::Connection;
 pub use mp_pool::Pool;
 pub use mp_process::{
@@ -76,6 +78,7 @@ pub use mp_sync::{
 };
 pub use mp_wire::{Departure, Error, Failure, Ident, Message, Output, PanicReport, Result};
 
+pub use mp_manager as manager;
 pub use mp_pipe as pipe;
 pub use mp_pool as pool;
 pub use mp_process as process;
@@ -90,9 +93,9 @@ pub use mp_wire as wire;
 /// The error types are not in it: write `mp::Result` and `mp::Error`.
 pub mod prelude {
     pub use crate::{
-        Array, Barrier, BoundedSemaphore, Condition, Connection, Event, Lock, Mutex, Pool, Process, Queue,
-        RLock, Receiver, RwLock, Semaphore, Sender, ShareableList, SharedMemory, SharedVec, Value, pipe,
-        queue,
+        Any, Array, Barrier, BoundedSemaphore, Condition, Connection, Dict, Event, List, Lock, Mutex, Pool,
+        Process, Queue, RLock, Receiver, RwLock, Semaphore, Sender, ShareableList, SharedMemory, SharedVec,
+        Value, pipe, queue,
     };
 }
 

@@ -10,13 +10,14 @@ const SYSTEM_CRATE: &str = "crates/mp-sys";
 /// Dependencies that only that crate may have outside of tests.
 const SYSTEM_DEPENDENCIES: [&str; 5] = ["libc", "windows-sys", "windows", "nix", "rustix"];
 /// The crates whose algorithms run over shared memory: model checks replace their atomics.
-const MODELLED_CRATES: [&str; 6] = [
+const MODELLED_CRATES: [&str; 7] = [
     "crates/mp-session",
     "crates/mp-sync",
     "crates/mp-shared",
     "crates/mp-queue",
     "crates/mp-pipe",
     "crates/mp-pool",
+    "crates/mp-manager",
 ];
 /// The module that is replaced.
 const PRIMITIVE: &str = "crates/mp-session/src/primitive";
