@@ -29,6 +29,7 @@ use mp_wire::{Error, Result};
 use crate::parcel::Parcel;
 use crate::ring::{Found, Ring, Spot};
 use crate::rings::{Decision, FIRST_ROOM, Rings};
+use crate::tasks::Tasks;
 
 /// Which word of the queue's object holds its capacity; 0: unbounded.
 const CAPACITY: usize = 0;
@@ -39,6 +40,8 @@ pub(crate) struct Channel {
     object: Object,
     rings: Arc<Rings>,
     capacity: Option<usize>,
+    /// The books of who owes what, if this is the receiving role of a [`JoinableQueue`](crate::JoinableQueue).
+    tasks: Option<Tasks>,
 }
 
 /// How long to wait. The clock is read only by who has to.
@@ -49,7 +52,7 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
-    fn instant(self) -> Option<Instant> {
+    pub(crate) fn instant(self) -> Option<Instant> {
         match self {
             Deadline::Never => None,
             // A time beyond what the clock can tell is for ever.
@@ -86,7 +89,7 @@ impl Channel {
         })?;
         senders.adopt(ring.object())?;
         let rings = Arc::new(Rings::starting_with(ring));
-        let half = |object| Channel { object, rings: rings.clone(), capacity };
+        let half = |object| Channel { object, rings: rings.clone(), capacity, tasks: None };
         Ok((half(senders), half(receivers)))
     }
 
@@ -102,7 +105,7 @@ impl Channel {
             0 => None,
             n => Some(n as usize),
         };
-        Ok(Channel { object, rings, capacity })
+        Ok(Channel { object, rings, capacity, tasks: None })
     }
 
     pub(crate) fn object(&self) -> &Object {
@@ -266,9 +269,60 @@ impl Channel {
         closed()
     }
 
+    /// From now on this process owes what it takes through this handle.
+    pub(crate) fn count_tasks(&mut self, tasks: &Tasks) {
+        self.tasks = Some(tasks.clone());
+    }
+
     /// Takes into `parcel`. `false`: nothing is there to be taken now.
     #[inline]
     pub(crate) fn take(&self, parcel: &mut Parcel) -> Result<bool> {
+        match &self.tasks {
+            None => self.take_first(parcel),
+            Some(tasks) => self.take_owing(tasks, parcel),
+        }
+    }
+
+    /// The debt comes before the message is gone from the queue; but who only waits owes nothing.
+    fn take_owing(&self, tasks: &Tasks, parcel: &mut Parcel) -> Result<bool> {
+        if !self.would_take() {
+            return Ok(false);
+        }
+        tasks.owe();
+        let taken = self.take_first(parcel);
+        if !matches!(taken, Ok(true)) {
+            tasks.owe_no_more();
+        }
+        taken
+    }
+
+    /// Reads what was taken. What cannot be read is no task.
+    #[inline]
+    pub(crate) fn unpack<T: mp_wire::Message>(&self, parcel: &Parcel) -> Result<T> {
+        let value = parcel.unpack();
+        if let (Err(_), Some(tasks)) = (&value, &self.tasks) {
+            tasks.owe_no_more();
+        }
+        value
+    }
+
+    /// Where the queue ends, if nothing is in it nor on its way into it.
+    pub(crate) fn end_if_drained(&self) -> Option<(usize, u64)> {
+        let (mut at, mut ring) = self.rings.head().ok()?;
+        loop {
+            match ring.first() {
+                Found::Parcel | Found::Busy => return None,
+                Found::Empty => return Some((at, ring.end())),
+                Found::Moved { .. } => match self.rings.after(at).ok()? {
+                    Some(next) => (at, ring) = next,
+                    None => return Some((at, ring.end())),
+                },
+            }
+        }
+    }
+
+    #[inline]
+    fn take_first(&self, parcel: &mut Parcel) -> Result<bool> {
         let senders = self.object.holders(Role::First);
         let (mut at, mut ring) = self.rings.head()?;
         let mut all_done = true;

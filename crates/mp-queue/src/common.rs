@@ -73,4 +73,106 @@ macro_rules! common_methods {
     };
 }
 
-pub(crate) use common_methods;
+/// Gives a handle the putting and getting of the [`Queue`](crate::Queue) in its field `$queue`.
+macro_rules! delegated_methods {
+    ($handle:ident, $queue:ident) => {
+        impl<T: Message> $handle<T> {
+            /// As [`Sender::put`](crate::Sender::put).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn put(&self, value: T) -> Result<()> {
+                self.$queue.put(value)
+            }
+
+            /// As [`Sender::try_put`](crate::Sender::try_put).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_put(&self, value: T) -> Result<(), PutError<T>> {
+                self.$queue.try_put(value)
+            }
+
+            /// As [`Sender::put_timeout`](crate::Sender::put_timeout).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
+                self.$queue.put_timeout(value, timeout)
+            }
+
+            /// As [`Sender::put_many`](crate::Sender::put_many).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn put_many(&self, values: impl IntoIterator<Item = T>) -> Result<()> {
+                self.$queue.put_many(values)
+            }
+
+            /// As [`Receiver::get`](crate::Receiver::get).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn get(&self) -> Result<T> {
+                self.$queue.get()
+            }
+
+            /// As [`Receiver::try_get`](crate::Receiver::try_get).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn try_get(&self) -> Result<T> {
+                self.$queue.try_get()
+            }
+
+            /// As [`Receiver::get_timeout`](crate::Receiver::get_timeout).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
+                self.$queue.get_timeout(timeout)
+            }
+
+            /// As [`Receiver::get_many`](crate::Receiver::get_many).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn get_many(&self, max: usize) -> Result<Vec<T>> {
+                self.$queue.get_many(max)
+            }
+
+            /// As [`Receiver::iter`](crate::Receiver::iter). As this handle is a sender, too, only `close` ends it.
+            pub fn iter(&self) -> Iter<'_, T> {
+                self.$queue.iter()
+            }
+
+            /// As [`Receiver::get_async`](crate::Receiver::get_async).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn get_async(&self) -> Result<T> {
+                self.$queue.get_async().await
+            }
+
+            /// As [`Sender::put_async`](crate::Sender::put_async).
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub async fn put_async(&self, value: T) -> Result<()> {
+                self.$queue.put_async(value).await
+            }
+        }
+    };
+}
+
+pub(crate) use {common_methods, delegated_methods};

@@ -9,6 +9,9 @@
 //! | [`Queue`] | both |
 //! | [`Sender`] | puts; when the last one is gone, receivers are told |
 //! | [`Receiver`] | gets; when the last one is gone, senders are told |
+//! | [`JoinableQueue`] | both; who got a message says when it is done, and others wait for that |
+//! | [`PriorityQueue`], [`LifoQueue`] | both; messages come by priority, or the last one first |
+//! | [`SimpleQueue`] | both, and nothing more than putting and getting |
 //!
 //! ```
 //! let (sender, receiver) = mp_queue::unbounded()?;
@@ -43,6 +46,9 @@
 //! | `rings` | growing and closing: what follows a ring |
 //! | `ring` | which cell is next, and what a death leaves in it |
 //! | `position` | counting without division |
+//! | `tasks`, `joinable` | what was got and is not done |
+//! | `sorted`, `segment`, `heap`, `rank`, `priority`, `lifo` | another order than that of the puts |
+//! | `simple` | the smallest queue |
 //! | `parcel` | values as bytes, behind a cell or in a message of their own |
 //!
 //! # Limits
@@ -59,21 +65,35 @@
 
 mod channel;
 mod common;
+mod heap;
+mod joinable;
+mod lifo;
 mod parcel;
 mod position;
+mod priority;
 mod put_error;
 mod queue;
+mod rank;
 mod receiver;
 mod ring;
 mod rings;
+mod segment;
 mod sender;
+mod simple;
+mod sorted;
+mod tasks;
 mod waiting;
 
+pub use joinable::JoinableQueue;
+pub use lifo::LifoQueue;
 pub use mp_wire::{Error, Message, Result};
+pub use priority::PriorityQueue;
 pub use put_error::PutError;
 pub use queue::Queue;
+pub use rank::{NarrowPriority, Priority};
 pub use receiver::{Iter, Receiver};
 pub use sender::Sender;
+pub use simple::SimpleQueue;
 
 /// An unbounded queue, as its two roles.
 ///

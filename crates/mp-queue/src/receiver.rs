@@ -113,7 +113,7 @@ impl<T: Message> Receiver<T> {
         let mut more = self.channel.wait_take(&mut parcel, Deadline::Never)?;
         while more {
             taken += 1;
-            match parcel.unpack() {
+            match self.channel.unpack(&parcel) {
                 Ok(value) => values.push(value),
                 Err(e) => {
                     trouble = Some(e);
@@ -163,7 +163,7 @@ impl<T: Message> Receiver<T> {
     #[inline]
     pub(crate) fn unpack(&self, parcel: &Parcel) -> Result<T> {
         self.channel.make_known_taken(1);
-        parcel.unpack()
+        self.channel.unpack(parcel)
     }
 }
 

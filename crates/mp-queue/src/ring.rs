@@ -328,6 +328,19 @@ impl Ring {
         }
     }
 
+    /// The true tail, as a number that changes with each claim.
+    pub(crate) fn end(&self) -> u64 {
+        let mut at = Position::from_bits(self.tail().load(Acquire));
+        loop {
+            let seen = self.cell(at).state();
+            at = match (at.look(seen.lap), seen.status) {
+                (Lap::Here, Status::Free | Status::Moved) | (Lap::Before, _) => return at.to_bits(),
+                (Lap::Here, _) => at.next(self.count),
+                (Lap::Past(laps), _) => at.later(laps - 1).next(self.count),
+            };
+        }
+    }
+
     /// The next position to look at after one whose cell is `laps` ahead.
     fn after(&self, at: Position, laps: u64) -> Position {
         if laps <= 2 {

@@ -63,6 +63,11 @@ pub struct MemberId {
 }
 
 impl MemberId {
+    /// Which of the session's places for processes it has: below [`Session::member_limit`](crate::Session::member_limit).
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
     /// The id as one word, for handing it to a child process.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)

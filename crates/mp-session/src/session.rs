@@ -296,6 +296,16 @@ impl Session {
         self.0.ground.threads_used()
     }
 
+    /// How many places for processes there are.
+    pub fn member_limit(&self) -> u32 {
+        self.0.ground.layout.member_count
+    }
+
+    /// How many places for processes were ever in use: every [`MemberId`] has an index below that.
+    pub fn members_used(&self) -> u32 {
+        self.0.ground.members_used()
+    }
+
     /// Looks for processes that died unnoticed and clears up after them.
     ///
     /// # Errors

@@ -41,7 +41,7 @@
 //! |---|---|---|
 //! | [`process`]: [`Process`], [`init`], [`enable_in_tests!`] | `mp-process` | a function running in another process |
 //! | [`pool`]: [`Pool`] | `mp-pool` | many tasks over few processes |
-//! | [`mod@queue`]: [`Queue`], [`Sender`], [`Receiver`] | `mp-queue` | messages, many to many |
+//! | [`mod@queue`]: [`Queue`], [`Sender`], [`Receiver`], [`JoinableQueue`], [`PriorityQueue`], [`LifoQueue`], [`SimpleQueue`] | `mp-queue` | messages, many to many |
 //! | [`mod@pipe`]: [`Connection`] | `mp-pipe` | messages, between two ends |
 //! | [`sync`]: [`Lock`], [`RLock`], [`Mutex`], [`RwLock`], [`Semaphore`], [`Condition`], [`Event`], [`Barrier`], [`Once`] | `mp-sync` | exclusion, and waiting for each other |
 //! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
@@ -70,7 +70,7 @@ pub use mp_process::{
     CancelToken, Process, Run, StartMethod, active_children, cpu_count, current_process, enable_in_tests,
     init, parent_process,
 };
-pub use mp_queue::{Queue, Receiver, Sender};
+pub use mp_queue::{JoinableQueue, LifoQueue, PriorityQueue, Queue, Receiver, Sender, SimpleQueue};
 pub use mp_session::{Io, WaitSet, Waitable, ready, wait};
 pub use mp_shared::{Array, ShareableList, SharedMemory, SharedVec, Value};
 pub use mp_sync::{
@@ -93,9 +93,9 @@ pub use mp_wire as wire;
 /// The error types are not in it: write `mp::Result` and `mp::Error`.
 pub mod prelude {
     pub use crate::{
-        Any, Array, Barrier, BoundedSemaphore, Condition, Connection, Dict, Event, List, Lock, Mutex, Pool,
-        Process, Queue, RLock, Receiver, RwLock, Semaphore, Sender, ShareableList, SharedMemory, SharedVec,
-        Value, pipe, queue,
+        Any, Array, Barrier, BoundedSemaphore, Condition, Connection, Dict, Event, JoinableQueue, LifoQueue,
+        List, Lock, Mutex, Pool, PriorityQueue, Process, Queue, RLock, Receiver, RwLock, Semaphore, Sender,
+        ShareableList, SharedMemory, SharedVec, SimpleQueue, Value, pipe, queue,
     };
 }
 

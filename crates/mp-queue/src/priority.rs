@@ -1,0 +1,280 @@
+//! A queue whose messages come by their priority.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use mp_session::{Role, Session, Sources, Waitable, fingerprint, ready_in};
+use mp_wire::{Error, Message, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::channel::Deadline;
+use crate::parcel::Parcel;
+use crate::sorted::Sorted;
+use crate::{Priority, PutError};
+
+/// A queue from which the message of the least priority comes first, and among equals the one that was put first (Python's
+/// `queue.PriorityQueue`, which `multiprocessing` has only through a manager).
+///
+/// What a priority may be says [`Priority`]: a number, a pair of them, or [`Reverse`](std::cmp::Reverse) of one for greatest
+/// first. Any number of processes and threads put and get; a handle has both roles, can be cloned, and sent.
+///
+/// # If a process dies
+///
+/// The queue goes on, with all messages whose put had come so far. See `get` for what a consumer takes with it.
+///
+/// # Examples
+///
+/// ```
+/// let queue = mp_queue::PriorityQueue::new()?;
+/// queue.put(5, "later".to_owned())?;
+/// queue.put(1, "first".to_owned())?;
+/// queue.put(5, "last".to_owned())?;
+/// queue.close()?;
+/// let got: Result<Vec<(i32, String)>, _> = queue.iter().collect();
+/// let expected = [(1, "first"), (5, "later"), (5, "last")];
+/// assert_eq!(got?, expected.map(|(priority, text)| (priority, text.to_owned())));
+/// # Ok::<(), mp_queue::Error>(())
+/// ```
+pub struct PriorityQueue<P, T> {
+    sorted: Sorted,
+    values: PhantomData<fn(P, T) -> T>,
+}
+
+impl<P: Priority, T: Message> PriorityQueue<P, T> {
+    /// An unbounded queue in the session of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LimitReached`] when memory is out, and what founding a session may object to if this is the first thing in it.
+    pub fn new() -> Result<Self> {
+        PriorityQueue::make(&Session::current()?, None)
+    }
+
+    /// A queue that holds at most `capacity` messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a capacity of 0, and as [`PriorityQueue::new`].
+    pub fn bounded(capacity: usize) -> Result<Self> {
+        PriorityQueue::make(&Session::current()?, Some(capacity))
+    }
+
+    /// A queue in a given session: for tests that play several members.
+    #[doc(hidden)]
+    pub fn make(session: &Session, capacity: Option<usize>) -> Result<Self> {
+        Ok(PriorityQueue {
+            sorted: Sorted::make(session, fingerprint::<(P, T)>(), capacity)?,
+            values: PhantomData,
+        })
+    }
+
+    /// Puts a message with its priority, and waits for room if there is none.
+    ///
+    /// The message is turned into bytes here and now: what cannot be sent is an error of this call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Encode`] or what else a handle in the value objects to, [`Error::LimitReached`] when memory is
+    /// out.
+    ///
+    /// # Blocking
+    ///
+    /// While a bounded queue is full.
+    ///
+    /// # If a process dies
+    ///
+    /// A message is in the queue completely or not at all.
+    pub fn put(&self, priority: P, value: T) -> Result<()> {
+        let mut parcel = Parcel::empty();
+        let rank = priority.rank();
+        parcel.pack(self.sorted.session(), &(priority, value))?;
+        self.sorted.put(&parcel, rank, false, Deadline::Never).map(|_| ())
+    }
+
+    /// Puts a message if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], and those of [`PriorityQueue::put`], with the message.
+    pub fn try_put(&self, priority: P, value: T) -> Result<(), PutError<(P, T)>> {
+        let mut parcel = Parcel::empty();
+        let value = (priority, value);
+        let put = parcel
+            .pack(self.sorted.session(), &value)
+            .and_then(|()| self.sorted.try_put(&parcel, value.0.rank(), false));
+        match put {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PutError { value, error: Error::Full }),
+            Err(error) => Err(PutError { value, error }),
+        }
+    }
+
+    /// Puts a message, and waits for room at most that long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and those of [`PriorityQueue::put`], with the message.
+    ///
+    /// # Blocking
+    ///
+    /// While a bounded queue is full, until the time is up.
+    pub fn put_timeout(&self, priority: P, value: T, timeout: Duration) -> Result<(), PutError<(P, T)>> {
+        let mut parcel = Parcel::empty();
+        let value = (priority, value);
+        let put = parcel
+            .pack(self.sorted.session(), &value)
+            .and_then(|()| self.sorted.put(&parcel, value.0.rank(), false, Deadline::In(timeout)));
+        match put {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PutError { value, error: Error::TimedOut { what: "put".into() } }),
+            Err(error) => Err(PutError { value, error }),
+        }
+    }
+
+    /// Gets the message of the least priority, and waits for one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when nothing is left in the queue. [`Error::Decode`] if the bytes are no such message; it is gone then.
+    ///
+    /// # Blocking
+    ///
+    /// While there is no message.
+    ///
+    /// # If a process dies
+    ///
+    /// A consumer killed in the middle of its get took that one message with it at most.
+    pub fn get(&self) -> Result<(P, T)> {
+        // Without a deadline the wait ends with a message or an error; `Empty` does not come to pass.
+        self.get_until(Deadline::Never, || Error::Empty)
+    }
+
+    /// Gets the message of the least priority if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`], and those of [`PriorityQueue::get`].
+    pub fn try_get(&self) -> Result<(P, T)> {
+        let mut parcel = Parcel::empty();
+        if self.sorted.try_get(&mut parcel)? { parcel.unpack() } else { Err(Error::Empty) }
+    }
+
+    /// Gets the message of the least priority, and waits for one at most that long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and those of [`PriorityQueue::get`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`PriorityQueue::get`], until the time is up.
+    pub fn get_timeout(&self, timeout: Duration) -> Result<(P, T)> {
+        self.get_until(Deadline::In(timeout), || Error::TimedOut { what: "get".into() })
+    }
+
+    /// All messages until the queue is closed and drained.
+    ///
+    /// # Blocking
+    ///
+    /// Each step as [`PriorityQueue::get`].
+    pub fn iter(&self) -> impl Iterator<Item = Result<(P, T)>> + '_ {
+        std::iter::from_fn(|| match self.get() {
+            Err(Error::Closed { .. }) => None,
+            // A message that cannot be read is not the end.
+            other => Some(other),
+        })
+    }
+
+    /// [`PriorityQueue::get`] for async tasks, on any runtime.
+    ///
+    /// # Errors
+    ///
+    /// As there, and those of [`mp_session::ready`].
+    pub async fn get_async(&self) -> Result<(P, T)> {
+        loop {
+            match self.try_get() {
+                Err(Error::Empty) => ready_in(self.sorted.session(), self).await?,
+                other => return other,
+            }
+        }
+    }
+
+    fn get_until(&self, deadline: Deadline, late: impl FnOnce() -> Error) -> Result<(P, T)> {
+        let mut parcel = Parcel::empty();
+        if self.sorted.get(&mut parcel, deadline)? { parcel.unpack() } else { Err(late()) }
+    }
+}
+
+impl<P, T> PriorityQueue<P, T> {
+    /// How many messages are in the queue.
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// Whether there is no message in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.sorted.len() == 0
+    }
+
+    /// Whether a put would have to wait. An unbounded queue never is.
+    pub fn is_full(&self) -> bool {
+        self.sorted.capacity().is_some_and(|n| self.sorted.len() >= n)
+    }
+
+    /// How many messages it can hold; `None` if it is unbounded.
+    pub fn capacity(&self) -> Option<usize> {
+        self.sorted.capacity()
+    }
+
+    /// Whether somebody closed it. There may be messages in it all the same.
+    pub fn is_closed(&self) -> bool {
+        self.sorted.is_closed()
+    }
+
+    /// Closes the queue for everybody: no more puts, and gets until it is drained.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignFork`] in a process that does not take part in the session.
+    pub fn close(&self) -> Result<()> {
+        self.sorted.close()
+    }
+}
+
+/// Ready when a get would not wait.
+impl<P, T> Waitable for PriorityQueue<P, T> {
+    fn sources<'a>(&'a self, to: &mut Sources<'a>) {
+        to.word(self.sorted.object().words().waiters(Role::Second));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.sorted.would_get()
+    }
+}
+
+impl<P, T> Clone for PriorityQueue<P, T> {
+    fn clone(&self) -> Self {
+        PriorityQueue { sorted: self.sorted.clone(), values: PhantomData }
+    }
+}
+
+impl<P, T> fmt::Debug for PriorityQueue<P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (slot, generation) = self.sorted.object().id();
+        write!(f, "PriorityQueue({slot}.{generation}, {} messages)", self.len())
+    }
+}
+
+impl<P, T> Serialize for PriorityQueue<P, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.sorted.serialize(to)
+    }
+}
+
+impl<'de, P: 'static, T: 'static> Deserialize<'de> for PriorityQueue<P, T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let sorted = Sorted::deserialize(from, fingerprint::<(P, T)>())?;
+        Ok(PriorityQueue { sorted, values: PhantomData })
+    }
+}
