@@ -60,7 +60,7 @@ impl<K: Message, V: Message> Dict<K, V> {
     /// An empty one in this process's session.
     ///
     /// # Errors
-    /// [`Error::LimitReached`] when the session's memory or budget is used up.
+    /// [`Error::LimitReached`](mp_wire::Error::LimitReached) when the session's memory or budget is used up.
     pub fn new() -> Result<Dict<K, V>> {
         Dict::new_in(&Session::current()?)
     }
@@ -86,7 +86,7 @@ impl<K: Message, V: Message> Dict<K, V> {
     /// The value of a key: Python's `get`.
     ///
     /// # Errors
-    /// [`Error::Decode`] when its bytes are no `V`; those of [`Session::thread_id`].
+    /// [`Error::Decode`](mp_wire::Error::Decode) when its bytes are no `V`; those of [`Session::thread_id`].
     pub fn get<Q: KeyOf<K> + ?Sized>(&self, key: &Q) -> Result<Option<V>> {
         self.0.get(&self.0.seek(key)?)?.map(|raw| raw.decode()).transpose()
     }
@@ -103,8 +103,8 @@ impl<K: Message, V: Message> Dict<K, V> {
     /// Puts a value in: Python's `d[key] = value`. The old one goes.
     ///
     /// # Errors
-    /// [`Error::Encode`] when they do not become bytes, [`Error::InvalidArgument`] for a key with handles in it,
-    /// [`Error::LimitReached`] when there is no memory: then nothing has changed.
+    /// [`Error::Encode`](mp_wire::Error::Encode) when they do not become bytes, [`Error::InvalidArgument`](mp_wire::Error::InvalidArgument) for a key with handles in it,
+    /// [`Error::LimitReached`](mp_wire::Error::LimitReached) when there is no memory: then nothing has changed.
     pub fn insert<Q: KeyOf<K> + ?Sized>(&self, key: &Q, value: impl Borrow<V>) -> Result<()> {
         let value = Packed::new(self.0.object().session(), value.borrow())?;
         self.0.put(&self.0.seek(key)?, &value, false).map(|_| ())

@@ -320,10 +320,18 @@ fn enter(held: &mut Held<'_>, record: u32) -> Result<()> {
         None => {
             index(held, hash, record);
             held.set(LIVE, held.get(LIVE) + 1);
+            let last = held.get(LAST);
+            link(held, record, last);
             held.set(LAST, u64::from(record));
         }
     }
     Ok(())
+}
+
+/// Tells an entry which one is before it.
+fn link(held: &mut Held<'_>, record: u32, before: u64) {
+    let length = held.get(record + KEY_LENGTH) & 0xFFFF_FFFF;
+    held.set(record + KEY_LENGTH, before << 32 | length);
 }
 
 /// Names a record in the index, which has room and does not name its key.
@@ -477,8 +485,7 @@ pub(crate) fn repair(held: &mut Held<'_>) -> Result<()> {
             continue;
         }
         index(held, hash, record);
-        let length = held.get(record + KEY_LENGTH) & 0xFFFF_FFFF;
-        held.set(record + KEY_LENGTH, u64::from(last) << 32 | length);
+        link(held, record, u64::from(last));
         last = record;
         live += 1;
     }
