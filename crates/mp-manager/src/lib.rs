@@ -7,6 +7,12 @@
 //! |---|---|
 //! | [`Dict<K, V>`] | `Manager().dict()` |
 //! | [`List<T>`] | `Manager().list()` |
+//! | [`Set<T>`] | `Manager().set()` |
+//! | [`Namespace`] | `Manager().Namespace()` |
+//! | [`Value<T>`] | `Manager().Value()`: any type of yours, swapped whole |
+//! | [`Array<T>`] | `Manager().Array()` |
+//!
+//! [`Manager`] makes them, and queues, locks and signals beside them, and publishes them under names.
 //!
 //! All of them are handles: clone them, send them, put them into each other. Where they arrive they are the same container.
 //!
@@ -41,28 +47,40 @@
 //! | `shelf` | a lock, a store of words that is replaced as a whole, places for messages; truth and hints; deaths |
 //! | `shard`, `shards` | a log of entries and an index of it; a row of them, and transactions over several |
 //! | `dict`, `key` | dicts; keys as bytes |
-//! | `row`, `list` | slots in two versions; lists |
+//! | `row`, `list`, `value` | slots in two versions; lists, and what is made of them |
+//! | `set`, `namespace` | what else is made of shards |
 //! | `packed` | values as bytes |
 //! | `any`, `handle` | values of Python's types |
+//! | `manager`, `api` | making and finding objects; what they can do, wherever they are |
 //!
 //! # Platform
 //!
 //! That of [`mp_session`]: nothing here knows the operating system.
 
 pub mod any;
+mod api;
 mod dict;
 mod handle;
 mod key;
 mod list;
+mod manager;
+mod namespace;
 mod packed;
 mod row;
+mod set;
 mod shard;
 mod shards;
 mod shelf;
+mod value;
 
 pub use any::{Any, BigInt};
+pub use api::{SharedDict, SharedList, SharedNamespace, SharedSet, SharedValue};
 pub use dict::{Dict, Entry, Iter};
 pub use handle::Handle;
 pub use key::KeyOf;
 pub use list::List;
+pub use manager::Manager;
 pub use mp_wire::{Error, Message, Result};
+pub use namespace::Namespace;
+pub use set::Set;
+pub use value::{Array, Value};

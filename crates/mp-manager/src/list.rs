@@ -62,8 +62,21 @@ impl<T: Message> List<T> {
     /// # Errors
     /// As [`List::new`].
     pub fn new_in(session: &Session) -> Result<List<T>> {
-        let shelf = Shelf::create(session, Kind::MANAGED_LIST, fingerprint::<T>())?;
-        Ok(List(Arc::new(shelf), PhantomData))
+        List::of_kind(Kind::MANAGED_LIST, session)
+    }
+
+    /// What is made of a list, and is called otherwise.
+    pub(crate) fn of_kind(kind: Kind, session: &Session) -> Result<List<T>> {
+        Ok(List(Arc::new(Shelf::create(session, kind, fingerprint::<T>())?), PhantomData))
+    }
+
+    /// The list in an object that arrived.
+    pub(crate) fn from_object<E: de::Error>(kind: Kind, object: Object) -> Result<List<T>, E> {
+        object
+            .expect(kind, fingerprint::<T>())
+            .and_then(Shelf::of)
+            .map(|shelf| List(Arc::new(shelf), PhantomData))
+            .map_err(|e| E::custom(carrier::refuse(e)))
     }
 
     /// One with these elements.
@@ -166,6 +179,35 @@ impl<T: Message> List<T> {
             if index < row::length(&held) && row::copy(&mut held, index)?.is_same(&seen) {
                 row::set(&mut held, index, &packed)?;
                 return Ok(Some(new));
+            }
+        }
+    }
+
+    /// Puts `new` in the place of an element that equals `expected`. `None`: there is no such index; an error inside: what is there in its place.
+    ///
+    /// # Errors
+    /// As [`List::append`] and [`List::get`].
+    pub fn compare_exchange(&self, index: usize, expected: &T, new: &T) -> Result<Option<Result<T, T>>>
+    where
+        T: PartialEq,
+    {
+        let packed = self.pack(new)?;
+        loop {
+            let seen = {
+                let mut held = self.locked()?;
+                if index >= row::length(&held) {
+                    return Ok(None);
+                }
+                row::copy(&mut held, index)?
+            };
+            let value = seen.decode::<T>()?;
+            if value != *expected {
+                return Ok(Some(Err(value)));
+            }
+            let mut held = self.locked()?;
+            if index < row::length(&held) && row::copy(&mut held, index)?.is_same(&seen) {
+                row::set(&mut held, index, &packed)?;
+                return Ok(Some(Ok(value)));
             }
         }
     }
@@ -439,10 +481,6 @@ impl<T> Serialize for List<T> {
 
 impl<'de, T: Message> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<List<T>, D::Error> {
-        Object::deserialize(deserializer)?
-            .expect(Kind::MANAGED_LIST, fingerprint::<T>())
-            .and_then(Shelf::of)
-            .map(|shelf| List(Arc::new(shelf), PhantomData))
-            .map_err(|e| de::Error::custom(carrier::refuse(e)))
+        List::from_object(Kind::MANAGED_LIST, Object::deserialize(deserializer)?)
     }
 }

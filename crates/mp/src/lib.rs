@@ -46,7 +46,7 @@
 //! | [`sync`]: [`Lock`], [`RLock`], [`Mutex`], [`RwLock`], [`Semaphore`], [`Condition`], [`Event`], [`Barrier`], [`Once`] | `mp-sync` | exclusion, and waiting for each other |
 //! | [`wait()`], [`WaitSet`], [`Waitable`], [`ready`] | `mp-session` | waiting for many of these at once, and in async tasks |
 //! | [`shared`]: [`Value`], [`Array`], [`SharedMemory`], [`SharedVec`], [`ShareableList`] | `mp-shared` | data in shared memory |
-//! | [`manager`]: [`Dict`], [`List`], [`Any`] | `mp-manager` | containers in shared memory |
+//! | [`manager`]: [`Manager`], [`Dict`], [`List`], [`Set`], [`Namespace`], [`Any`] | `mp-manager` | containers in shared memory |
 //! | [`session`] | `mp-session` | the memory under all of them |
 //! | [`Error`], [`Result`], [`Output`] | `mp-wire` | how things end |
 //! | [`macro@main`], [`derive(Output)`](derive@Output), [`derive(Shared)`](derive@Shared) | `mp-macros` | |
@@ -63,7 +63,7 @@
 struct Readme;
 
 pub use mp_macros::{Output, Shared, main};
-pub use mp_manager::{Any, Dict, List};
+pub use mp_manager::{Any, Dict, List, Manager, Namespace, Set};
 pub use mp_pipe::Connection;
 pub use mp_pool::Pool;
 pub use mp_process::{
@@ -94,8 +94,8 @@ pub use mp_wire as wire;
 pub mod prelude {
     pub use crate::{
         Any, Array, Barrier, BoundedSemaphore, Condition, Connection, Dict, Event, JoinableQueue, LifoQueue,
-        List, Lock, Mutex, Pool, PriorityQueue, Process, Queue, RLock, Receiver, RwLock, Semaphore, Sender,
-        ShareableList, SharedMemory, SharedVec, SimpleQueue, Value, pipe, queue,
+        List, Lock, Manager, Mutex, Namespace, Pool, PriorityQueue, Process, Queue, RLock, Receiver, RwLock,
+        Semaphore, Sender, Set, ShareableList, SharedMemory, SharedVec, SimpleQueue, Value, pipe, queue,
     };
 }
 

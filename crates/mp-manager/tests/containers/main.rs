@@ -2,3 +2,4 @@
 
 mod dict;
 mod list;
+mod others;
