@@ -196,7 +196,7 @@ impl Builder {
         F: Target<A>,
         A: mp_wire::Message,
     {
-        self.start(target::shim::<F, A>(target), &args)
+        self.start_safely(target::shim::<F, A>(target), &args)
     }
 
     /// Starts the process with a struct's `run`.
@@ -204,13 +204,27 @@ impl Builder {
     /// # Errors
     /// As [`Process::spawn`].
     pub fn run<S: Run>(self, it: S) -> Result<Process<<S::Output as Output>::Value>> {
-        self.start(target::run_shim::<S>(), &it)
+        self.start_safely(target::run_shim::<S>(), &it)
     }
 
-    fn start<A: mp_wire::Message, T: mp_wire::Message>(mut self, shim: Shim, args: &A) -> Result<Process<T>> {
+    fn start_safely<A: mp_wire::Message, T: mp_wire::Message>(
+        self,
+        shim: Shim,
+        args: &A,
+    ) -> Result<Process<T>> {
+        let method = self.method.unwrap_or_else(current::method).require()?;
+        self.start(method, shim, args)
+    }
+
+    /// For [`StartMethod::Fork`] the caller has made the promise that it takes ([`Builder::fork`]).
+    pub(crate) fn start<A: mp_wire::Message, T: mp_wire::Message>(
+        mut self,
+        method: StartMethod,
+        shim: Shim,
+        args: &A,
+    ) -> Result<Process<T>> {
         current::require_initialised()?;
         current::require_may_have_children()?;
-        let method = self.method.unwrap_or_else(current::method).require()?;
         let session = Session::current()?;
         self.check()?;
         signals::become_parent();

@@ -66,13 +66,14 @@ fn close_what_leaked(session: &Session, handles: Option<&str>) -> Result<()> {
     unsafe { handles::adopt(&handles) }
 }
 
-fn report(error: &Error) -> i32 {
+pub(crate) fn report(error: &Error) -> i32 {
     // Nobody else can be told: a child without a session has no place for a result.
     eprintln!("mp: a process could not begin: {error}");
     STILLBORN
 }
 
-fn live(session: Result<Session>, is_spare: bool) -> i32 {
+/// A child's life, from its entrance into the session to its exit code.
+pub(crate) fn live(session: Result<Session>, is_spare: bool) -> i32 {
     let session = match session {
         Ok(session) => session,
         // The parent is gone, or has given us up: there is nobody to miss us, and nothing to say.

@@ -1,11 +1,11 @@
 //! Who this process is in the tree: what its parent told it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::*};
 use std::time::{Duration, Instant};
 
 use mp_session::Session;
 use mp_wire::{Error, Result};
+use parking_lot::Mutex;
 
 use crate::spec::Spec;
 use crate::start::StartMethod;
@@ -16,10 +16,10 @@ pub(crate) const MAX_DEPTH: u32 = 32;
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 static METHOD: AtomicU8 = AtomicU8::new(0);
-static ROLE: OnceLock<Role> = OnceLock::new();
+static ROLE: Mutex<Option<Role>> = Mutex::new(None);
 
 /// What the parent's spec says about us; a process without a parent has none.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Role {
     pub(crate) daemon: bool,
     pub(crate) may_have_children: bool,
@@ -43,22 +43,30 @@ pub(crate) fn require_initialised() -> Result<()> {
 
 pub(crate) fn set_role(spec: &Spec) {
     let role = Role { daemon: spec.daemon, may_have_children: spec.may_have_children, depth: spec.depth };
-    // Set once, by the bootstrap of a child.
-    let _ = ROLE.set(role);
+    *ROLE.lock() = Some(role);
     METHOD.store(spec.start_method, Relaxed);
 }
 
+/// In a copy of a process: it has had no children yet.
+pub(crate) fn count_anew() {
+    COUNTER.store(0, Relaxed);
+}
+
+fn role() -> Option<Role> {
+    *ROLE.lock()
+}
+
 pub(crate) fn is_daemon() -> bool {
-    ROLE.get().is_some_and(|r| r.daemon)
+    role().is_some_and(|r| r.daemon)
 }
 
 pub(crate) fn depth() -> u32 {
-    ROLE.get().map_or(0, |r| r.depth)
+    role().map_or(0, |r| r.depth)
 }
 
 /// Whether this process may start children at all.
 pub(crate) fn require_may_have_children() -> Result<()> {
-    if let Some(role) = ROLE.get() {
+    if let Some(role) = role() {
         if role.daemon && !role.may_have_children {
             return Err(Error::Daemon {
                 detail: "a daemon may start no children, for they would outlive it (allow it with `may_have_children`)".into(),
@@ -135,7 +143,7 @@ pub struct ParentProcess {
 
 /// The parent, or `None` in a process that mp did not start.
 pub fn parent_process() -> Option<ParentProcess> {
-    ROLE.get()?;
+    role()?;
     let session = Session::existing()?;
     let (ident, _) = session.parent()?;
     Some(ParentProcess { pid: ident.pid, name: ident.name, session })

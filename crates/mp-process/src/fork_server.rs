@@ -48,7 +48,7 @@ use crate::request::{
     ANSWER, Answer, OUTCOME, OWN_STREAMS, PID_WORD, PRELOAD_FAILED, REQUEST, SPARE, pid_note,
 };
 use crate::spare::{self, Demand, Spare};
-use crate::streams::Stream;
+use crate::streams::{self, Stream};
 
 /// The environment variable that makes a run of this program a fork server: its channel, and its ticket.
 pub(crate) const SERVER_VAR: &str = "MP_FORK_SERVER";
@@ -198,6 +198,18 @@ pub(crate) fn dismiss_spare() -> Result<()> {
         return guard.take().map_or(Ok(()), Server::end);
     }
     server.take_ahead().map_or(Ok(()), Spare::dismiss)
+}
+
+/// In a copy of this process: the server is the original's. The copy's end of the channel must not outlive that.
+pub(crate) fn leave_to_the_original() {
+    if let Some(server) = SERVER.lock().take() {
+        let Server { channel, process, ahead } = server;
+        drop(channel);
+        #[expect(clippy::mem_forget, reason = "whom they name are the original's children")]
+        std::mem::forget((process, ahead));
+    }
+    *DEMAND.lock() = None;
+    *INHERITED.lock() = None;
 }
 
 /// Has the server fork for this place.
@@ -419,15 +431,7 @@ fn own_streams(wanted: &[Stream; 3]) -> Result<Option<[OsHandle; 3]>> {
     if (0..3).all(same) {
         return Ok(None);
     }
-    let stream = |i: usize| match &wanted[i] {
-        Stream::Null => mp_sys::null_stream(),
-        Stream::Handle(handle) => mp_sys::duplicate_handle(mp_sys::borrow(handle)),
-        Stream::Piped => Err(std::io::ErrorKind::InvalidInput.into()), // made one before
-        // One that is closed here is nothing there.
-        Stream::Inherit => mp_sys::duplicate_stream(i).or_else(|_| mp_sys::null_stream()),
-    };
-    let handle = |i| stream(i).map_err(|e| start_error("standard streams for a process", e));
-    Ok(Some([handle(0)?, handle(1)?, handle(2)?]))
+    streams::of_a_child(wanted).map(Some)
 }
 
 /// What a server reads from [`SERVER_VAR`]: its channel, what to preload, its way to the session.

@@ -7,6 +7,7 @@ use mp_session::{Message, Place, SESSION_VAR, Session, StartedProcess};
 use mp_sys::{Program, SpawnRequest, Stdio};
 use mp_wire::{Error, Result};
 
+use crate::fork;
 use crate::fork_server;
 use crate::handles::{self, HANDLES_VAR};
 use crate::spec::Spec;
@@ -28,8 +29,10 @@ pub(crate) struct Order {
 impl Order {
     /// Puts into the spec what this method does not give the child by itself.
     pub(crate) fn prepare(mut self) -> Result<Order> {
-        if self.method == StartMethod::ForkServer {
-            fork_server::complete(&mut self)?;
+        match self.method {
+            StartMethod::ForkServer => fork_server::complete(&mut self)?,
+            StartMethod::Fork => self.spec.env = self.env.take(),
+            StartMethod::Spawn => {}
         }
         Ok(self)
     }
@@ -46,7 +49,7 @@ pub(crate) fn launch(
         return fork_server::launch(session, name, &order, message);
     }
     let place = session.reserve(name)?;
-    match place.put_arguments(message).and_then(|()| spawn(&place, order)) {
+    match place.put_arguments(message).and_then(|()| begin(&place, order)) {
         Ok(process) => {
             let process = Arc::new(process);
             place.started(process.clone());
@@ -56,6 +59,13 @@ pub(crate) fn launch(
             place.give_up()?;
             Err(error)
         }
+    }
+}
+
+fn begin(place: &Place, order: Order) -> Result<StartedProcess> {
+    match order.method {
+        StartMethod::Fork => fork::fork(place, order),
+        StartMethod::Spawn | StartMethod::ForkServer => spawn(place, order),
     }
 }
 

@@ -20,14 +20,15 @@
 //! # How a child comes to be
 //!
 //! The parent reserves a place in the session, puts the arguments there, and has a process started: by a fork server
-//! (a small helper that forks; the default on Linux) or by running its own image again. [`init`], the first line of `main`, sees
+//! (a small helper that forks; the default on Linux) or by running its own image again; or it copies itself, which is `unsafe`
+//! ([`Process::fork`]). [`init`], the first line of `main`, sees
 //! that it is a child, enters the session, proves that it runs the same image, does what the builder asked for, and calls
 //! the function. A program that never calls [`init`] gets [`Error::NotInitialised`] when it starts a process, not a fork bomb.
 //!
 //! # What a child has and has not
 //!
 //! - Statics and thread-locals begin anew: what the parent wrote into them is not there. Threads are not copied, and so no lock is copied
-//!   locked. So with every start method.
+//!   locked. So with every start method but [`Process::fork`], which is for parents with one thread.
 //!   What all children need can be made once in the fork server ([`preload`]).
 //! - What the system hands down (limits, umask, ignored signals, user and groups, affinity, niceness, session of terminals) is
 //!   the parent's at the moment of the start, by either method; so are environment and directory.
@@ -77,6 +78,7 @@
 //! | `active_children()`, `current_process()`, `parent_process()` | [`active_children`], [`current_process`], [`parent_process`] | |
 //! | `cpu_count()` | [`cpu_count`] | respects affinity and control groups; never unknown |
 //! | `get_context(method)` | [`Builder::start_method`] | all methods mix in one program |
+//! | the start method `fork` | [`Process::fork`] | `unsafe`, and refused to a process with threads |
 //! | `set_start_method`, `get_start_method`, `get_all_start_methods` | [`set_start_method`], [`start_method`], [`StartMethod::available`] | may be set again at any time; inherited |
 //! | `freeze_support()` | [`init`] | needed always, and missed with an error |
 //! | `set_forkserver_preload` | [`preload`] | functions in place of modules |
@@ -94,7 +96,7 @@
 //! | `target` | what can run elsewhere, and how it is named |
 //! | `builder`, `spec` | what the child is to be |
 //! | `streams`, `handles` | its standard streams, and OS handles in its arguments |
-//! | `launch`, `fork_server`, `request`, `serve`, `preload`, `spare`, `start` | start methods |
+//! | `launch`, `fork_server`, `request`, `serve`, `preload`, `spare`, `fork`, `start` | start methods |
 //! | `child`, `returned`, `current` | the child's side |
 //! | `process`, `registry`, `ending`, `tree` | the parent's side |
 //! | `signals` | Ctrl-C and SIGTERM |
@@ -107,6 +109,7 @@ mod child;
 mod current;
 mod ending;
 mod events;
+mod fork;
 mod fork_server;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -50,6 +50,13 @@ pub(crate) fn remove(pid: u32) {
     CHILDREN.lock().retain(|c| c.process.pid() != pid);
 }
 
+/// In a copy of this process: they are the original's.
+pub(crate) fn have_none() {
+    // Dropping them is none of the copy's business.
+    #[expect(clippy::mem_forget, reason = "what they are is the original's to give back")]
+    std::mem::forget(std::mem::take(&mut *CHILDREN.lock()));
+}
+
 /// The living ones among the children whose handles exist.
 pub(crate) fn alive() -> Vec<Arc<Shared>> {
     let all: Vec<_> = CHILDREN.lock().iter().filter_map(|c| c.shared.upgrade()).collect();

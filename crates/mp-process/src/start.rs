@@ -17,10 +17,13 @@ pub enum StartMethod {
     ForkServer,
     /// A fresh run of this program's image. Available everywhere.
     Spawn,
+    /// A copy of this process: by [`Process::fork`](crate::Process::fork) and [`Builder::fork`](crate::Builder::fork) only, for it is not safe in general.
+    Fork,
 }
 
 impl StartMethod {
-    /// The methods that work here, the default first: the system is asked, once.
+    /// The methods that work here for everybody, the default first: the system is asked, once. ([`Fork`](StartMethod::Fork) has a
+    /// function of its own.)
     ///
     /// # Platform
     /// [`ForkServer`](StartMethod::ForkServer) is there on Linux with glibc. With musl and under qemu's user emulation the helper could
@@ -38,6 +41,7 @@ impl StartMethod {
         match code {
             1 => StartMethod::ForkServer,
             2 => StartMethod::Spawn,
+            // Nobody's default.
             _ => StartMethod::available()[0],
         }
     }
@@ -46,12 +50,17 @@ impl StartMethod {
         match self {
             StartMethod::ForkServer => 1,
             StartMethod::Spawn => 2,
+            StartMethod::Fork => 3,
         }
     }
 
     pub(crate) fn require(self) -> Result<StartMethod> {
         if StartMethod::available().contains(&self) {
             return Ok(self);
+        }
+        if self == StartMethod::Fork {
+            let detail = "a process is forked by the unsafe function `fork` only".into();
+            return Err(Error::InvalidArgument { detail });
         }
         Err(Error::Unsupported { what: format!("the start method {self} on this platform") })
     }
@@ -62,6 +71,7 @@ impl fmt::Display for StartMethod {
         f.write_str(match self {
             StartMethod::ForkServer => "forkserver",
             StartMethod::Spawn => "spawn",
+            StartMethod::Fork => "fork",
         })
     }
 }
@@ -73,6 +83,7 @@ impl FromStr for StartMethod {
         match text {
             "forkserver" => Ok(StartMethod::ForkServer),
             "spawn" => Ok(StartMethod::Spawn),
+            "fork" => Ok(StartMethod::Fork),
             other => Err(Error::InvalidArgument { detail: format!("there is no start method {other:?}") }),
         }
     }
@@ -86,7 +97,7 @@ pub fn start_method() -> StartMethod {
 /// Chooses that method, for this process and those below it. May be changed at any time.
 ///
 /// # Errors
-/// [`Error::Unsupported`] when the platform has no such method.
+/// [`Error::Unsupported`] when the platform has no such method; [`Error::InvalidArgument`] for [`StartMethod::Fork`].
 pub fn set_start_method(method: StartMethod) -> Result<()> {
     current::set_method(method.require()?);
     Ok(())

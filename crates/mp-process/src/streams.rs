@@ -64,6 +64,19 @@ pub(crate) fn connect(streams: &mut [Stream; 3]) -> Result<Mutex<Pipes>> {
     Ok(Mutex::new(pipes))
 }
 
+/// The three themselves, for a child that is handed them.
+pub(crate) fn of_a_child(wanted: &[Stream; 3]) -> Result<[mp_sys::OsHandle; 3]> {
+    let stream = |i: usize| match &wanted[i] {
+        Stream::Null => mp_sys::null_stream(),
+        Stream::Handle(handle) => mp_sys::duplicate_handle(mp_sys::borrow(handle)),
+        Stream::Piped => Err(std::io::ErrorKind::InvalidInput.into()), // made one before
+        // One that is closed here is nothing there.
+        Stream::Inherit => mp_sys::duplicate_stream(i).or_else(|_| mp_sys::null_stream()),
+    };
+    let handle = |i| stream(i).map_err(|e| start_error("standard streams for a process", e));
+    Ok([handle(0)?, handle(1)?, handle(2)?])
+}
+
 /// What [`Process::join_captured`](crate::Process::join_captured) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

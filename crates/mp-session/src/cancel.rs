@@ -42,6 +42,12 @@ thread_local! {
     static SCOPES: RefCell<Vec<CancelToken>> = const { RefCell::new(Vec::new()) };
 }
 
+/// In a copy of a process: the tokens are the original's.
+pub(crate) fn leave_all_scopes() {
+    // A thread that is ending waits no more.
+    let _ = SCOPES.try_with(|scopes| scopes.take());
+}
+
 /// Says, to whoever holds a clone in whichever process, that some work is not wanted any more.
 ///
 /// It is a handle like any other: clone it, send it in the arguments of a process or in a message. Work that never waits asks

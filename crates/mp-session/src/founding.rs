@@ -6,13 +6,14 @@ use std::sync::Arc;
 use mp_sys::{ForkGuard, LivenessFile, MemoryObject};
 use mp_wire::{Error, Result};
 
+use crate::current;
 use crate::ground::Ground;
 use crate::ids::MemberId;
 use crate::layout::Layout;
 use crate::member::{self, LIVE};
 use crate::primitive::AtomicU64;
 use crate::region::Region;
-use crate::session::{CURRENT, Inner, SESSION_VAR, SIZE_VAR, Session, Ticket, fork_guard};
+use crate::session::{Inner, SESSION_VAR, SIZE_VAR, Session, Ticket, fork_guard};
 use crate::slots::SlotState;
 
 /// A session's memory, mapped but not yet entered: what a fork server holds, so that its children need not map it.
@@ -62,10 +63,18 @@ impl Prepared {
         let id = self.ground.header().session_id();
         let (memory, liveness) = (Some(self.memory), Some(self.liveness));
         let session = Session::assemble(self.ground, member, id, memory, liveness, Some(self.fork_guard))?;
-        CURRENT
-            .set(session.clone())
-            .map_err(|_| Error::Other("this process has a session already".into()))?;
-        Ok(session)
+        current::set(session)
+    }
+
+    /// Enters the ticket's session in a copy of one of its members (`fork`), as a member of its own. Handles that the copy has of before
+    /// stay its parent's: their calls are [`Error::ForeignFork`], their drops do nothing.
+    ///
+    /// # Errors
+    /// As [`Session::attach`].
+    pub fn enter_copy(ticket: Ticket) -> Result<Session> {
+        crate::cancel::leave_all_scopes();
+        crate::thread::own_nothing();
+        Prepared::open(ticket)?.enter(ticket.member, None)
     }
 
     /// The identity of the program that founded the session.

@@ -52,6 +52,7 @@
 mod cancel;
 mod cell;
 mod children;
+mod current;
 mod deadlock;
 mod descriptors;
 mod directory;

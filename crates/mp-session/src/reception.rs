@@ -126,9 +126,10 @@ impl Reception {
                     stage: Stage::Hello([0; HELLO], 0),
                 },
                 Err((pid, error)) => {
-                    // Told at once, for it gets no time; a fresh connection has room for it.
-                    let _ = stream.send(&self.answer(Err(error.clone())), &[]);
-                    self.refuse(pid, error);
+                    // Noted before it is told: who has been told finds it noted.
+                    self.refuse(pid, error.clone());
+                    // At once, for it gets no time; a fresh connection has room for it.
+                    let _ = stream.send(&self.answer(Err(error)), &[]);
                     continue;
                 }
             };

@@ -2,7 +2,7 @@
 
 use crate::primitive::{AtomicU64, Ordering::*};
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use mp_sys::{ForkGuard, LivenessFile, MemoryObject, ProcessWatch};
@@ -10,6 +10,7 @@ use mp_wire::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::children::Children;
+use crate::current;
 use crate::entries::EntryMagazine;
 use crate::founding::{HeapSession, Prepared, from_env, make_region};
 use crate::ground::Ground;
@@ -52,7 +53,6 @@ pub(crate) struct Inner {
 type KnownProcess = ((u32, u64), Arc<ProcessWatch>);
 
 static INSTANCES: AtomicU64 = AtomicU64::new(1);
-pub(crate) static CURRENT: OnceLock<Session> = OnceLock::new();
 /// Held by whoever is about to give this process its session.
 pub(crate) static FOUNDING: Mutex<()> = Mutex::new(());
 
@@ -110,20 +110,19 @@ impl Session {
     /// # Errors
     /// [`Error::LimitReached`] when there is no room even for the smallest session, [`Error::Os`] otherwise.
     pub fn current() -> Result<Session> {
-        if let Some(session) = CURRENT.get() {
+        if let Some(session) = current::get() {
             return Ok(session.clone());
         }
         let _one = FOUNDING.lock();
-        if let Some(session) = CURRENT.get() {
+        if let Some(session) = current::get() {
             return Ok(session.clone());
         }
-        let session = Session::found()?;
-        Ok(CURRENT.get_or_init(|| session).clone())
+        current::set(Session::found()?)
     }
 
     /// The session of this process, if it has one already.
     pub fn existing() -> Option<Session> {
-        CURRENT.get().cloned()
+        current::get().cloned()
     }
 
     /// Makes a session of its own, with this process as its first member.

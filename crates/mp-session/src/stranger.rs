@@ -6,11 +6,12 @@ use mp_sys::local::{Awaited, ready};
 use mp_sys::{LivenessFile, LocalStream, MemoryObject};
 use mp_wire::{Error, Result};
 
+use crate::current;
 use crate::door::{address, described};
 use crate::founding::Prepared;
 use crate::handshake::{ANSWER, Answer, ENTERED, HELLO, Hello, Program};
 use crate::ids::MemberId;
-use crate::session::{CURRENT, FOUNDING, Session};
+use crate::session::{FOUNDING, Session};
 
 /// How a process comes into another program's session, by a [`Door`](crate::Door).
 ///
@@ -93,7 +94,7 @@ impl Joining {
     pub fn join(self) -> Result<Session> {
         let _one = FOUNDING.lock();
         // Before anything is received: a second descriptor of the liveness file would take our lock with it.
-        if CURRENT.get().is_some() {
+        if current::get().is_some() {
             return Err(Error::Other("this process has a session already".into()));
         }
         let deadline = Instant::now() + self.patience;

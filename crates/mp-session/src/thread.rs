@@ -83,6 +83,11 @@ pub(crate) fn own(change: i32) {
     let _ = PART.try_with(|part| part.owning.set(part.owning.get() + change));
 }
 
+/// In a copy of a process: what its thread owned is the original's.
+pub(crate) fn own_nothing() {
+    let _ = PART.try_with(|part| part.owning.set(0));
+}
+
 /// The calling thread in `inner`, registered if this is its first time.
 #[inline]
 pub(crate) fn me(inner: &Arc<Inner>) -> Result<Me<'_>> {

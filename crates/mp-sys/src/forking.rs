@@ -62,7 +62,8 @@ pub fn can_fork_siblings() -> bool {
     imp::forking::can_fork_siblings()
 }
 
-/// Copies this process with the C library's `fork`; the copy is our child.
+/// Copies this process with the C library's `fork`; the copy is our child. In it an interrupt is held back until
+/// [`reset_signals`](crate::reset_signals).
 ///
 /// # Safety
 ///

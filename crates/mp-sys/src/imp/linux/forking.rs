@@ -1,7 +1,7 @@
-//! `fork`, and a clone whose child is our parent's.
+//! A clone whose child is our parent's.
 
 use super::robust_list::RobustList;
-pub(crate) use crate::imp::unix::stdio::replace_stdio;
+pub(crate) use crate::imp::unix::{forking::fork, stdio::replace_stdio};
 use crate::{
     forking::Forked,
     imp::unix::call::{check, unsupported},
@@ -10,17 +10,6 @@ use std::{
     io, ptr,
     sync::atomic::{AtomicI32, AtomicU32, Ordering},
 };
-
-/// # Safety
-///
-/// As for the facade's `fork`.
-pub(crate) unsafe fn fork() -> io::Result<Forked> {
-    // SAFETY: the caller keeps to what may be done in the child.
-    Ok(match check(unsafe { libc::fork() })? {
-        0 => Forked::Child,
-        pid => Forked::Parent(pid.cast_unsigned()),
-    })
-}
 
 /// # Safety
 ///

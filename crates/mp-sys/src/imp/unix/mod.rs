@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod child;
 pub(crate) mod command;
 pub(crate) mod descriptor;
+pub(crate) mod forking;
 pub(crate) mod handles;
 pub(crate) mod liveness;
 pub(crate) mod local;
