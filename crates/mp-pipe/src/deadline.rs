@@ -24,6 +24,15 @@ impl Deadline {
         Instant::now().checked_add(time).map_or(Deadline::Never, Deadline::At)
     }
 
+    /// The time for a call of the system's; one that has passed only looks.
+    pub(crate) fn instant(self) -> Option<Instant> {
+        match self {
+            Deadline::Now => Some(Instant::now()),
+            Deadline::At(until) => Some(until),
+            Deadline::Never => None,
+        }
+    }
+
     /// Waits at a wait word of the session as [`Session::wait`] does.
     #[cold]
     pub(crate) fn wait<R>(

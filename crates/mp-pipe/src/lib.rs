@@ -56,21 +56,33 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod address;
+mod authkey;
 mod cells;
+mod client;
 mod connection;
 mod deadline;
 mod end;
 mod errors;
 mod frame;
+mod link;
+mod listener;
 mod one_way;
 mod receive;
+mod reception;
 mod stream;
 mod turn;
 mod waiting;
 
+pub use address::Address;
+pub use authkey::AuthKey;
+pub use client::Client;
 pub use connection::Connection;
 pub use errors::{RecvIntoError, SendError};
+pub use link::{DEFAULT_MAX_MESSAGE, Link};
+pub use listener::{Listener, ListenerBuilder, Refused};
 pub use mp_session;
+pub use mp_sys::Peer;
 pub use mp_wire::{Error, Message, Result};
 pub use one_way::{Reader, Writer};
 

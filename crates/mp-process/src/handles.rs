@@ -12,100 +12,15 @@
 //! before it takes them over leaves them to the kernel.
 
 use std::any::Any;
-use std::fmt;
-use std::ops::{Deref, DerefMut};
 
-use mp_sys::AsOsHandle;
-use mp_wire::{Error, Result, carrier};
+use mp_wire::{Error, Result};
 use parking_lot::Mutex;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-
-use crate::launch::start_error;
 
 /// The numbers of the handles that a child has inherited, in hexadecimal, with commas.
 pub(crate) const HANDLES_VAR: &str = "MP_HANDLES";
 
 /// The most handles in the arguments of one process.
 pub(crate) const MAX_HANDLES: usize = 250;
-
-/// A file, a pipe, a socket or what else has a handle of the operating system, as an argument of a process.
-///
-/// It is the same open file where it arrives: the two processes share its position. The one that stays here is still open.
-/// It travels in the arguments of a process and nowhere else: in a queue, a result, or the arguments of a pool's task it is
-/// [`Error::Unsupported`], and outside of mp [`Error::NotInCarrier`]. (Python sends connections and sockets by servers of
-/// descriptors of its own; here a process is given what it needs when it is started.)
-///
-/// # Platform
-/// On Windows files and pipes, but not sockets.
-///
-/// # Examples
-/// ```no_run
-/// use mp_process::{OsHandle, Process};
-/// use std::io::Write;
-///
-/// mp_process::init();
-/// let log = std::fs::File::create("log")?;
-/// let child = Process::spawn(|mut log: OsHandle<std::fs::File>| log.write_all(b"from the child"), (OsHandle(log),))?;
-/// child.join()?;
-/// # Ok::<(), mp_process::Error>(())
-/// ```
-pub struct OsHandle<T>(
-    /// What has the handle.
-    pub T,
-);
-
-impl<T> OsHandle<T> {
-    /// What has the handle.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-}
-
-impl<T> Deref for OsHandle<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T> DerefMut for OsHandle<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for OsHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OsHandle").field(&self.0).finish()
-    }
-}
-
-impl<T: AsOsHandle> Serialize for OsHandle<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let copy = mp_sys::duplicate_handle(self.0.as_os_handle())
-            .map_err(|e| carrier::refuse(start_error("copy a handle for a process", e)));
-        let index = copy.and_then(|copy| carrier::export(Box::new(copy))).map_err(ser::Error::custom)?;
-        serializer.serialize_u32(index)
-    }
-}
-
-impl<'de, T: From<mp_sys::OsHandle>> Deserialize<'de> for OsHandle<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OsHandle<T>, D::Error> {
-        let index = u32::deserialize(deserializer)?;
-        let object = carrier::import(index).map_err(de::Error::custom)?;
-        match object.downcast::<mp_sys::OsHandle>() {
-            Ok(handle) => Ok(OsHandle(T::from(*handle))),
-            Err(_) => {
-                let error = Error::WrongKind {
-                    expected: "handle of the operating system".into(),
-                    found: "object of the session".into(),
-                };
-                Err(de::Error::custom(carrier::refuse(error)))
-            }
-        }
-    }
-}
 
 /// The handles among what was exported, each with its place, and the rest.
 #[derive(Debug, Default)]

@@ -138,11 +138,11 @@ mod waiting;
 pub use builder::Builder;
 pub use child::init;
 pub use current::{CurrentProcess, ParentProcess, current_process, parent_process, set_current_name};
-pub use handles::OsHandle;
 #[cfg(feature = "tracing")]
 pub use log::log_to_stderr;
 pub use mp_macros::{Output, main};
 pub use mp_session::CancelToken;
+pub use mp_session::OsHandle;
 pub use mp_sys::cpu_count;
 pub use mp_wire::{Departure, Error, Failure, Ident, Output, PanicReport, Result};
 pub use preload::preload;

@@ -36,6 +36,7 @@
 //! | `door`, `reception`, `handshake`, `stranger` | programs that are no relatives come in |
 //! | `cancel` | ending the waits of a thread from elsewhere |
 //! | `shared` | what may lie in shared memory and be looked at through a reference |
+//! | `os_handle` | handles of the operating system as values |
 //! | `object`, `owner`, `message`, `place`, `session`, `founding`, `stats`, `probe` | what the crates above use |
 //!
 //! # Examples
@@ -76,6 +77,7 @@ mod member;
 mod message;
 mod object;
 mod observers;
+mod os_handle;
 mod owned;
 mod owner;
 mod permit;
@@ -123,6 +125,7 @@ pub use message::{MAX_PAYLOAD, Message};
 pub use mp_sys::{AsSource, BorrowedSource, Interest};
 pub use mp_wire::{Error, Result};
 pub use object::{Blueprint, Emptying, Filling, Object, Taking, Words, fingerprint};
+pub use os_handle::OsHandle;
 pub use permit::{Permit, PermitWord, permit_words};
 pub use place::Place;
 pub use readiness::{Readiness, ready, ready_in};

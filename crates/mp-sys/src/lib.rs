@@ -20,6 +20,7 @@
 //! | [`forking`] | copies of a single-threaded process, and a channel that carries descriptors | `clone`, `SCM_RIGHTS` |
 //! | [`mod@handle`] | handles on their way to a child | `dup`, `DuplicateHandle` |
 //! | [`local`] | a named meeting point of programs that are no relatives | local sockets, `SO_PEERCRED`, `SCM_RIGHTS` |
+//! | [`mod@socket`] | connections with other programs, on this machine or another | sockets, named pipes |
 //! | [`streams`] | the standard streams of this process, and its orderly end | `dup`, `atexit` |
 //! | [`signals`] | signals that ask a process to end | `sigaction` |
 //! | [`tree`] | the processes below a process | `/proc`, `pidfd_send_signal` |
@@ -77,6 +78,7 @@ pub mod poll;
 pub mod process;
 pub mod setup;
 pub mod signals;
+pub mod socket;
 pub mod spawn;
 pub mod standing;
 pub mod streams;
@@ -107,6 +109,7 @@ pub use crate::{
         set_process_title, set_rlimit, set_umask,
     },
     signals::{Decide, on_signal, signal_child},
+    socket::{Endpoint, MAX_IN_PACKET, Signal as ReadySignal, Socket, SocketListener},
     spawn::{
         BorrowedOsHandle, Child, Exit, OsHandle, Program, Signal, SpawnRequest, Stdio, close_all_except,
         is_out_of_descriptors, same_variable, spawn,

@@ -170,6 +170,14 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Somebody could not prove that it knows the key, or does not believe that we do (Python's `AuthenticationError`).
+    #[error("{what} is not authenticated: {why}")]
+    Authentication {
+        /// Who, as far as that can be told.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// The program never said that it wants to have children.
     #[error("mp is not initialised in this program: {hint}")]
     NotInitialised {
@@ -376,7 +384,7 @@ impl Error {
             Self::Decode { .. } | Self::Encode { .. } => ErrorKind::InvalidData,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Torn { .. } => ErrorKind::UnexpectedEof,
-            Self::Refused { .. } => ErrorKind::PermissionDenied,
+            Self::Refused { .. } | Self::Authentication { .. } => ErrorKind::PermissionDenied,
             Self::Cancelled => ErrorKind::Interrupted,
             Self::Deadlock { .. } => ErrorKind::Deadlock,
             Self::Failed(Failure { source: Some(source), .. }) => source.io_kind(),

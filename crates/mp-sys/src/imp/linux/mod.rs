@@ -20,4 +20,4 @@ pub(crate) mod spawn;
 pub(crate) mod standing;
 pub(crate) mod tree;
 
-pub(crate) use super::unix::{child, liveness, local, poll};
+pub(crate) use super::unix::{child, liveness, local, poll, socket};

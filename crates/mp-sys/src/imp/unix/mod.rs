@@ -14,6 +14,8 @@ pub(crate) mod poll;
 pub(crate) mod rights;
 pub(crate) mod setup;
 pub(crate) mod signals;
+pub(crate) mod socket;
+mod socket_listener;
 pub(crate) mod spawn;
 pub(crate) mod stdio;
 pub(crate) mod streams;
