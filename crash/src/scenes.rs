@@ -5,6 +5,7 @@ mod cells;
 mod directory;
 mod heap;
 mod ledger;
+mod manager;
 mod members;
 mod messages;
 mod parking;
@@ -35,4 +36,5 @@ pub(crate) const ALL: &[&[Scene]] = &[
     pipe::SCENES,
     sync::SCENES,
     permits::SCENES,
+    manager::SCENES,
 ];

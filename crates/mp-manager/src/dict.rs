@@ -239,6 +239,17 @@ impl<K: Message, V: Message> Dict<K, V> {
     }
 }
 
+impl<K, V> Dict<K, V> {
+    pub(crate) fn leave_locked(&self) -> Result<()> {
+        let whole = self.0.whole()?;
+        for shard in 0..self.0.shards.len() {
+            std::mem::forget(self.0.locked(shard)?);
+        }
+        std::mem::forget(whole);
+        Ok(())
+    }
+}
+
 impl<K, V> Clone for Dict<K, V> {
     fn clone(&self) -> Dict<K, V> {
         Dict(self.0.clone(), PhantomData)

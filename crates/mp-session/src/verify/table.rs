@@ -107,7 +107,7 @@ fn children(ground: &Ground, index: u32, entry: &Entry, found: &mut Findings) ->
         found.push(format!("object {index}: {size} bytes at {block:#x} are outside of the session"));
         return owned;
     }
-    if shape == Shape::Message {
+    if matches!(shape, Shape::Message | Shape::Owner) {
         let count = u64::from(ground.word(block).load(Acquire) as u32);
         if MESSAGE_LIST + count * 8 > size {
             found.push(format!("object {index}: a message of {size} bytes with {count} references"));
