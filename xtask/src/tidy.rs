@@ -1,9 +1,10 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler checks. It also runs as a test of this package.
 //!
 //! The rules are in `tidy/rules.rs`, the exceptions with their reasons in `tidy/allowed.rs`; `tidy/source.rs` tells code from comments
-//! and strings.
+//! and strings, `tidy/evidence.rs` looks for the tests that `docs/` names.
 
 mod allowed;
+mod evidence;
 mod rules;
 mod source;
 
@@ -59,6 +60,7 @@ fn check(root: &Path) -> Result<(usize, Vec<String>)> {
             findings.extend(rules::file(&source));
         }
     }
+    findings.extend(evidence::check(root)?);
     Ok((folders.len(), judge(findings, allowed::EXCEPTIONS)))
 }
 
