@@ -63,6 +63,8 @@ const STEPS: &[Step] = &[
     step("examples", "every example program, run", examples::run),
     step("scratch", "a program outside the workspace for each crate alone", scratch::run),
     step("cross", "other targets: lints, and tests for Windows under wine", cross::run),
+    full_step("each-feature", "each feature of each crate alone", lint::each_feature),
+    full_step("minimal-versions", "the oldest dependencies that are admitted", lint::minimal_versions),
     full_step("arm64", "the tests for arm64 Linux, under qemu", cross::arm64),
     full_step("long-model", "the model checks, for long", model::long),
     full_step("release", "the tests, optimised", tests::release),

@@ -23,10 +23,29 @@ const MEMORY: u32 = 1024;
 const LONGEST: u32 = 4096;
 
 /// What cargo-fuzz passes: the address sanitizer, and counters for each edge and comparison.
-const FLAGS: &str = "--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module -Ccodegen-units=1 \
+const FLAGS: &str = "--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Cdebug-assertions -Coverflow-checks";
+
+/// How they are built: a short run would spend minutes on what a long one gains by being fast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Build {
+    ForLong,
+    ForShort,
+}
+
+impl Build {
+    /// What cargo's release profile is changed to.
+    fn profile(self) -> [(&'static str, &'static str); 3] {
+        let (optimised, units) = if self == Build::ForLong { ("3", "1") } else { ("1", "16") };
+        [
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", optimised),
+            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", units),
+            ("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"),
+        ]
+    }
+}
 
 /// The targets, built, or why they cannot be.
 pub(crate) struct Fuzzer {
@@ -40,7 +59,7 @@ pub(crate) struct Missing(pub(crate) &'static str, pub(crate) &'static str);
 
 impl Fuzzer {
     /// Builds the targets and the corpus. The inner error: it cannot be done here.
-    pub(crate) fn build(project: &Project) -> Result<std::result::Result<Fuzzer, Missing>> {
+    pub(crate) fn build(project: &Project, build: Build) -> Result<std::result::Result<Fuzzer, Missing>> {
         if !works("rustc", &["+nightly", "--version"]) {
             return Ok(Err(Missing("fuzzing: no nightly compiler", "rustup toolchain install nightly")));
         }
@@ -52,6 +71,7 @@ impl Fuzzer {
         command.current_dir(project.root.join("fuzz")).args(["+nightly", "build", "--release", "--bins"]);
         // The target is named so that the flags are not those of build scripts and macros.
         command.args(["--target", &project.host]).env("CARGO_TARGET_DIR", &folder).env("RUSTFLAGS", FLAGS);
+        command.envs(build.profile());
         // Whatever asked cargo to run us has named its own toolchain.
         for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
             command.env_remove(name);
@@ -93,7 +113,7 @@ fn targets(root: &Path) -> Result<Vec<String>> {
 }
 
 /// Whether a program is there and does that.
-pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn works(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     command.env_remove("RUSTUP_TOOLCHAIN").status().is_ok_and(|status| status.success())
@@ -109,7 +129,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<ExitCode> {
             name => wanted.push(name.to_owned()),
         }
     }
-    let fuzzer = match Fuzzer::build(&Project::load()?)? {
+    let fuzzer = match Fuzzer::build(&Project::load()?, Build::ForLong)? {
         Ok(fuzzer) => fuzzer,
         Err(Missing(what, enable)) => {
             println!("skipped: {what} (how to enable: {enable})");

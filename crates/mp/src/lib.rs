@@ -62,6 +62,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+// The guide's programs are compiled. It lies outside of the package, which doctests are not run from.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-python.md")]
+struct FromPython;
+
 pub use mp_macros::{Output, Shared, main};
 pub use mp_manager::{Any, Dict, List, Manager, Namespace, Set};
 pub use mp_pipe::Connection;

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::Context;
 use crate::Result;
-use crate::fuzz::{Fuzzer, Missing};
+use crate::fuzz::{Build, Fuzzer, Missing};
 use crate::report::Report;
 
 /// How long each target runs in an ordinary run.
 const SHORT: Duration = Duration::from_secs(3);
 
 pub(super) fn short(context: &Context, report: &mut Report) -> Result<()> {
-    match Fuzzer::build(&context.project)? {
+    match Fuzzer::build(&context.project, Build::ForShort)? {
         Ok(fuzzer) => {
             for target in &fuzzer.targets {
                 let good = fuzzer.run(target, SHORT)?;
