@@ -149,3 +149,37 @@ fn daemons_go_with_a_parent_that_is_killed() {
         assert_prompt(took);
     }
 }
+
+/// As [`holder`], and wakes nobody.
+fn silent_holder(object: Object) {
+    object.words().word(0).fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+/// *asleep-before*: who slept when the victim came is told as well, though nobody else sleeps.
+#[test]
+fn who_slept_before_the_victim_came_is_told() {
+    for b in methods() {
+        let mut took = Vec::new();
+        for _ in 0..ROUNDS {
+            let (first, second) = objects();
+            let waiter = {
+                let second = second.clone();
+                let gone = move |o: &Object| arrived(o) == 1 && o.holders(Role::First) == 0;
+                std::thread::spawn(move || {
+                    wait_until("the news", &second, || gone(&second)).map(|()| SystemTime::now())
+                })
+            };
+            std::thread::sleep(Duration::from_millis(20)); // so that it sleeps
+            let victim = b.clone().spawn(silent_holder, (first,)).unwrap();
+            while arrived(&second) != 1 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(60));
+            let killed = SystemTime::now();
+            victim.kill().unwrap();
+            took.push(since(killed, waiter.join().unwrap().unwrap()));
+        }
+        assert_prompt(took);
+    }
+}

@@ -5,6 +5,7 @@ use crate::primitive::{AtomicU32, AtomicU64, Ordering::*};
 use mp_wire::{Error, Result};
 
 use crate::layout::{LAYOUT_VERSION, Layout, MAGIC};
+use crate::posts::POSTS;
 use crate::region::{Region, Shared};
 
 /// Written once by the founder before anybody else can see it, save for the counters at the end.
@@ -46,6 +47,8 @@ pub(crate) struct Header {
     pub(crate) names_used: AtomicU32,
     /// `version(32) | slot + 1 (32)`: the one word that orders publications ([`crate::directory`]).
     pub(crate) directory: AtomicU64,
+    /// Who watches which block of members, where there are many ([`crate::posts`]).
+    pub(crate) posts: [AtomicU64; POSTS],
     /// Free runs by size class: hints, see [`crate::heap`].
     pub(crate) run_hints: [[AtomicU32; 8]; 64],
 }

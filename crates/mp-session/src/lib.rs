@@ -26,6 +26,7 @@
 //! | `intent`, `settle`, `cell` | operations that a death may cut in two |
 //! | `thread`, `member`, `sweep`, `children`, `tree` | who takes part, who died, clearing up |
 //! | `wait`, `in_line`, `sleep`, `spin` | sleeping and waking |
+//! | `posts` | who watches whom, where there are many processes |
 //! | `verify` | whether all of this is so |
 //! | `deadlock`, `label`, `report` | who waits for whom, and how people are told |
 //! | `waitable`, `waitset`, `subscriptions`, `observers`, `descriptors` | waiting for many things at once |
@@ -82,6 +83,7 @@ mod owned;
 mod owner;
 mod permit;
 mod place;
+mod posts;
 /// For the crates above, which keep words of their own in the session.
 #[doc(hidden)]
 pub mod primitive;

@@ -211,7 +211,8 @@ impl Place {
             slot.start_time.store(start_time, Relaxed);
             let _ = slot.pid.compare_exchange(0, pid, AcqRel, Relaxed);
         }
-        slot.end.fetch_or(end::STARTED, AcqRel);
+        slot.end.fetch_or(end::STARTED, SeqCst);
+        self.session.0.announce(self.id.index);
         self.session.0.children.add(self.id.index, process.clone());
         *self.process.lock() = Some(process);
     }
@@ -222,7 +223,8 @@ impl Place {
         let slot = self.slot();
         slot.start_time.store(mp_sys::start_time(pid).unwrap_or(0), Relaxed);
         slot.pid.store(pid, Release);
-        slot.end.fetch_or(end::STARTED | end::DETACHED, AcqRel);
+        slot.end.fetch_or(end::STARTED | end::DETACHED, SeqCst);
+        self.session.0.announce(self.id.index);
     }
 
     /// The process in this place.

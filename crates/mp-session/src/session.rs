@@ -193,6 +193,10 @@ impl Session {
         }));
         // The first thread gives the process its beacon: do it before anybody can wait for us.
         session.me()?;
+        // Who has started us may not know our pid yet, or not be one of mp's.
+        if session.0.ground.member(member.index).end.load(SeqCst) & member::end::STARTED == 0 {
+            session.0.announce(member.index);
+        }
         Ok(session)
     }
 

@@ -1,7 +1,8 @@
 //! One sleep: on the thread's bell, with an eye on the deaths of others.
 //!
-//! A sleeper watches the beacons of other processes while it sleeps, the owner's first. The kernel marks a beacon and
-//! wakes one of its watchers; that one looks who died, sweeps ([`crate::sweep`]), and rings everybody.
+//! A sleeper watches the beacons of other processes while it sleeps, the owner's first; where there are many, the beacons of those who
+//! watch them ([`crate::posts`]). The kernel marks a beacon and wakes one of its watchers; that one looks who died, sweeps
+//! ([`crate::sweep`]), and rings everybody.
 //!
 //! *news-swallowed*: the kernel wakes one watcher, and that one is stopped (SIGSTOP) before it could pass the news on. (One that
 //! was stopped before has left the kernel's queue; one that is killed wakes a watcher of its own, who looks at all.) For
@@ -15,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use crate::ground::Ground;
 use crate::ids::ThreadId;
+use crate::posts::{FEW, Post};
 use crate::primitive::{self, AtomicU32, Ordering::*, raw};
 use crate::thread::Me;
 use crate::wait::ASLEEP;
 
-/// Beacons that one sleep watches at most; with more processes a sleep is cut into slices.
+/// Beacons that one sleep watches at most, but for those of posts.
 const WATCHED: usize = 31;
+const _: () = assert!(WATCHED > FEW as usize);
 /// How long a sleep goes on without looking around itself, where watching cannot be complete.
 const SLICE: Duration = Duration::from_millis(50);
 /// The same where it is complete: for *news-swallowed*.
@@ -31,9 +34,25 @@ const SUSPICION: Duration = Duration::from_millis(1);
 impl Me<'_> {
     /// Sleeps once, watching the others, and sweeps whom it finds dead.
     pub(crate) fn park(&self, deadline: Option<Instant>, owner: ThreadId) {
+        let mut watched = Watched { complete: true, ..Watched::default() };
+        watched.owner(self, owner);
+        if !(self.inner.has_posts(self) && watched.posts(self)) {
+            watched.everybody(self);
+        }
+        self.park_with(watched, deadline);
+    }
+
+    /// Sleeps once at a post, watching the members of its block.
+    pub(crate) fn watch_block(&self, block: usize) {
+        let mut watched = Watched { complete: true, ..Watched::default() };
+        for m in self.inner.in_block(block) {
+            watched.member(self, m, usize::MAX);
+        }
+        self.park_with(watched, None);
+    }
+
+    fn park_with(&self, mut watched: Watched, deadline: Option<Instant>) {
         let ground = &self.inner.ground;
-        let mut watched = Watched::default();
-        watched.collect(self, owner);
         if watched.someone_died {
             let slot = self.slot();
             if self.inner.notice_deaths(self) {
@@ -97,44 +116,66 @@ struct Watched {
 }
 
 impl Watched {
-    fn collect(&mut self, me: &Me<'_>, owner: ThreadId) {
+    /// Whom this sleep waits for in particular.
+    fn owner(&mut self, me: &Me<'_>, owner: ThreadId) {
         let ground = &me.inner.ground;
-        self.complete = true;
         if let Some(t) = owner.index().filter(|t| *t < ground.layout.thread_count) {
             // A thread of our own process may end as well; only our own beacon is of no use to us.
             if t != me.index {
                 self.add(ground, t);
             }
         }
-        let members = ground.members_used();
+    }
+
+    /// Those who watch everybody else. `false`: not everybody is watched.
+    fn posts(&mut self, me: &Me<'_>) -> bool {
+        for block in 0..me.inner.posts() {
+            match me.inner.post(me, block) {
+                Post::Held(t) if t == me.index => {}
+                Post::Held(t) => self.add(&me.inner.ground, t),
+                Post::Empty => {}
+                Post::Vacant => return false,
+            }
+        }
+        true
+    }
+
+    /// All other members.
+    fn everybody(&mut self, me: &Me<'_>) {
+        let members = me.inner.ground.members_used();
         // Round from our own place, so that with many processes each is watched by those before it.
         for step in 1..members.max(1) {
             let m = (me.inner.member.index + step) % members;
-            if !me.inner.may_die(m) {
-                continue;
+            if me.inner.may_die(m) {
+                self.member(me, m, WATCHED);
             }
-            let speaks = me.inner.speaker(m).is_some();
-            let speaker = if speaks { ground.member(m).beacon.load(Acquire) } else { 0 };
-            if self.threads.len() + self.processes.len() >= WATCHED {
-                self.complete = false;
-                // Not watched, but seen if it is dead already.
-                self.someone_died |= speaker != 0
-                    && mp_sys::Beacon::is_dead(ground.thread(speaker - 1).beacon.word.load(Acquire));
-            } else if speaker != 0 {
-                self.add(ground, speaker - 1);
-            } else {
-                match me.inner.process_watch(m) {
-                    Ok(watch) if mp_sys::ProcessWatch::WAKES => self.processes.push(watch),
-                    // Gone, and nobody has cleared up after it.
-                    Err(e) if e.kind() == ErrorKind::NotFound && ground.member(m).pid.load(Acquire) != 0 => {
-                        self.someone_died = true;
-                    }
-                    _ => self.complete = false,
+        }
+    }
+
+    /// A member that may die, unless `most` are watched already.
+    fn member(&mut self, me: &Me<'_>, m: u32, most: usize) {
+        let ground = &me.inner.ground;
+        let speaks = me.inner.speaker(m).is_some();
+        let speaker = if speaks { ground.member(m).beacon.load(Acquire) } else { 0 };
+        if self.threads.len() + self.processes.len() >= most {
+            self.complete = false;
+            // Not watched, but seen if it is dead already.
+            self.someone_died |=
+                speaker != 0 && mp_sys::Beacon::is_dead(ground.thread(speaker - 1).beacon.word.load(Acquire));
+        } else if speaker != 0 {
+            self.add(ground, speaker - 1);
+        } else {
+            match me.inner.process_watch(m) {
+                Ok(watch) if mp_sys::ProcessWatch::WAKES => self.processes.push(watch),
+                // Gone, and nobody has cleared up after it.
+                Err(e) if e.kind() == ErrorKind::NotFound && ground.member(m).pid.load(Acquire) != 0 => {
+                    self.someone_died = true;
                 }
+                _ => self.complete = false,
             }
-            if me.inner.is_abandoned(m) {
-                self.someone_died = true;
-            }
+        }
+        if me.inner.is_abandoned(m) {
+            self.someone_died = true;
         }
     }
 

@@ -191,6 +191,11 @@ impl Inner {
         // What there is to see was written before; who begins to wait now sees it, or is seen here.
         fence(SeqCst);
         self.ground.header().news.fetch_add(1, SeqCst);
+        self.ring_sleepers();
+    }
+
+    /// Makes every sleeper look whom it watches: nothing has happened that anybody waits for.
+    pub(crate) fn ring_sleepers(&self) {
         for t in 0..self.ground.threads_used() {
             if self.ground.thread(t).wait.load(SeqCst) & 0xFF != IDLE {
                 self.ring(t);
