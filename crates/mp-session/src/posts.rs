@@ -29,7 +29,7 @@
 //! The thread ends when its block is empty. A session of few processes never has one.
 
 use crate::primitive::{AtomicU64, Ordering::*, fence};
-use crate::session::{CURRENT, Inner, Session};
+use crate::session::{Inner, Session};
 use crate::thread::{self, Me};
 use crate::wait::{ASLEEP, QUIET};
 
@@ -102,8 +102,7 @@ impl Inner {
     /// Starts the thread for a post that is held in our name. `false`: there can be none.
     fn send(&self, block: usize, claim: u64) -> bool {
         // A thread needs the session for as long as it lives; only that of the process lives so long.
-        let Some(session) = CURRENT.get().filter(|session| session.0.instance == self.instance).cloned()
-        else {
+        let Some(session) = Session::existing().filter(|session| session.0.instance == self.instance) else {
             return false;
         };
         std::thread::Builder::new()
