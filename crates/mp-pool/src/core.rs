@@ -1,69 +1,73 @@
 //! The pool's side: which task is where, what came back, who died.
 //!
-//! All of it is one state under one process-local lock, and one function, [`State::step`], that does whatever can be
-//! done now: collect results, notice deaths, send tasks out, take them back from a worker that has too many. Whoever
-//! waits for the pool calls it, so a caller that waits for a result collects it itself, with no thread in between. A
-//! thread of the pool's own minds it only for work that nobody waits for ([`crate::minder`]).
+//! All of it is one state under one process-local lock, and one function, [`Core::step`], that does whatever can be done now: take
+//! results in, notice deaths and deadlines, send tasks out, take them back from a worker that has too many. Whoever waits for the pool
+//! calls it, so a caller that waits for a result collects it itself, with no thread in between. A thread of the pool's own minds it
+//! only for work that nobody waits for ([`crate::minder`]).
 //!
-//! No user code runs under the lock.
+//! No user code runs under the lock: arguments are encoded before, results decoded after, and callbacks have a thread to
+//! themselves.
+//!
+//! # A task's ways
+//!
+//! | where it is | the pool knows by | moves on when |
+//! |---|---|---|
+//! | queued | `State::queue` | a worker has room for its batch |
+//! | sent | `Worker::sent`, not begun by the lane's claim word | the worker begins it; or it is taken back for an idle one, or because of a death, a cancellation |
+//! | running | begun, no result taken | the result comes; the worker dies: lost, or queued again if it may be retried; its time is up |
+//! | done | `Job::arrived` | the caller takes it |
+//!
+//! From each of the first three it gets to the last exactly once: [`Job::arrive`] is called for it when it is moved out of
+//! where it was, under the lock.
 
 use mp_session::primitive::{AtomicU64, Ordering::*};
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use mp_process::{Builder, Departure, Ident, Process};
-use mp_session::{Error, Message, Object, Result, Role, Session, ThreadId};
-use mp_wire::Codec;
+use mp_process::{Departure, Ident};
+use mp_session::{Error, Object, Result, Role, Session, ThreadId};
 use parking_lot::Mutex;
 
-use crate::lane::{Delivery, Found, Parcel, Ring, SLOTS};
-use crate::worker::{CLOSING, READY};
+use crate::job::{Call, Finished, Hook, Job};
+use crate::stats::Counters;
+use crate::task::{Batch, Bundle, Order};
+use crate::transport::{Station, Transport};
 
-/// Tasks on one lane at most: enough to hide the way there and back, well below what a ring holds.
-const DEPTH: u64 = 32;
-/// How often starting workers is looked at: they have no beacon yet.
+/// How often starting workers are looked at: they have no beacon yet.
 const STARTING: Duration = Duration::from_millis(20);
 
-/// What a task is while nobody works on it: everything that is needed to send it (again).
+/// A batch on its way through a worker.
 #[derive(Debug)]
-pub(crate) struct Task {
-    pub(crate) ticket: u64,
-    pub(crate) shim: i64,
-    pub(crate) codec: Codec,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) exports: Vec<Object>,
-}
-
-/// What became of a task.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Delivered(Delivery),
-    /// The worker died over it; for a chunk, at this element.
-    Lost {
-        error: Error,
-        element: u64,
-    },
-    /// It was never done: the pool was terminated, or broke.
-    Refused(Error),
+pub(crate) struct Sent {
+    pub(crate) number: u64,
+    pub(crate) batch: Batch,
+    /// Results taken.
+    pub(crate) got: u32,
+    /// For tasks that run many at once: whose results were taken.
+    pub(crate) have: Vec<bool>,
+    /// Tasks, by their number in the bundle, that have been given another result already: theirs is dropped.
+    pub(crate) forgiven: Vec<u32>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) process: Process<()>,
-    pub(crate) tasks: Ring,
-    pub(crate) results: Ring,
-    /// Next sequence to send, and next to be answered.
-    pub(crate) sent: u64,
-    pub(crate) answered: u64,
-    /// What was sent and not answered, by sequence. `None`: revoked.
-    pub(crate) out: VecDeque<Option<Task>>,
-    pub(crate) done: u64,
+    pub(crate) station: Box<dyn Station>,
+    pub(crate) sent: VecDeque<Sent>,
+    /// Its task was cancelled: when it is to be killed, unless it has left by then. `None` in it: it was.
+    pub(crate) doom: Option<Option<Instant>>,
+    /// It is to leave.
+    pub(crate) leaving: bool,
 }
 
 impl Worker {
+    /// Tasks that it has, begun or not.
     pub(crate) fn load(&self) -> u64 {
-        self.sent - self.answered
+        self.sent.iter().map(|sent| u64::from(sent.batch.len() - sent.got)).sum()
+    }
+
+    pub(crate) fn takes_tasks(&self) -> bool {
+        self.doom.is_none() && !self.leaving
     }
 }
 
@@ -75,29 +79,42 @@ pub(crate) enum Phase {
     Terminated,
 }
 
-/// How workers are made.
+/// How the pool is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) processes: usize,
-    pub(crate) builder: Builder,
-    pub(crate) initializer: Option<(i64, Message)>,
-    pub(crate) max_tasks: Option<u64>,
+    pub(crate) name: &'static str,
+    pub(crate) prestart: bool,
+    /// How long a cancelled task has before it loses its process.
+    pub(crate) grace: Duration,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) workers: Vec<Worker>,
-    pub(crate) queue: VecDeque<Task>,
-    pub(crate) replies: HashMap<u64, Reply>,
+    /// How many workers there may be.
+    pub(crate) target: usize,
+    pub(crate) queue: VecDeque<Batch>,
+    pub(crate) jobs: HashMap<u64, Job>,
     pub(crate) phase: Phase,
     pub(crate) broken: Option<Error>,
     pub(crate) stillborn: u32,
     pub(crate) deaths: Vec<(Ident, Departure)>,
-    pub(crate) seen_deaths: u64,
+    pub(crate) seen_news: u64,
     pub(crate) next_name: u32,
-    pub(crate) next_ticket: u64,
-    /// Tickets whose replies nobody wants.
-    pub(crate) abandoned: std::collections::HashSet<u64>,
+    next_job: u64,
+    /// Workers that ended and were not replaced yet.
+    pub(crate) vacancies: u64,
+    /// Not before then is a start tried again that failed.
+    pub(crate) no_start_before: Option<Instant>,
+    /// When it is to be looked at again, whether anything happens or not.
+    pub(crate) alarm: Option<Instant>,
+    /// Counts results that were taken in.
+    pub(crate) arrivals: u64,
+    pub(crate) counters: Counters,
+    /// Callbacks go there.
+    pub(crate) calls: Option<mpsc::Sender<Call>>,
+    /// Jobs with hooks: somebody has to mind them.
+    pub(crate) hooked: usize,
 }
 
 #[derive(Debug)]
@@ -105,8 +122,9 @@ pub(crate) struct Core {
     pub(crate) session: Session,
     pub(crate) control: Object,
     pub(crate) plan: Plan,
+    pub(crate) transport: Box<dyn Transport>,
     pub(crate) state: Mutex<State>,
-    /// Callers asleep, who are to be woken when somebody else has collected their reply.
+    /// Callers asleep, who are to be woken when somebody else has taken in what they wait for.
     waiting: AtomicU64,
 }
 
@@ -114,32 +132,46 @@ fn nobody() -> ThreadId {
     ThreadId::NONE
 }
 
+/// Why [`Core::mind`] looks up.
+enum Look<R> {
+    Found(R),
+    /// The alarm was moved to before the deadline.
+    Sooner,
+}
+
 impl Core {
-    pub(crate) fn new(plan: Plan) -> Result<Arc<Core>> {
-        let session = Session::current()?;
-        let blueprint = mp_session::Blueprint {
-            kind: mp_session::Kind::POOL,
-            fingerprint: 0,
-            shape: mp_session::Shape::Plain,
-            size: 0,
-        };
-        let control = Object::create(&session, blueprint, |_, _| {})?;
+    pub(crate) fn new(
+        session: Session,
+        control: Object,
+        plan: Plan,
+        transport: Box<dyn Transport>,
+        processes: usize,
+    ) -> Result<Arc<Core>> {
         let state = State {
             workers: Vec::new(),
+            target: processes,
             queue: VecDeque::new(),
-            replies: HashMap::new(),
+            jobs: HashMap::new(),
             phase: Phase::Running,
             broken: None,
             stillborn: 0,
             deaths: Vec::new(),
-            seen_deaths: session.deaths(),
+            seen_news: transport.news(),
             next_name: 1,
-            next_ticket: 0,
-            abandoned: std::collections::HashSet::new(),
+            next_job: 0,
+            vacancies: 0,
+            no_start_before: None,
+            alarm: None,
+            arrivals: 0,
+            counters: Counters::default(),
+            calls: None,
+            hooked: 0,
         };
-        let core = Core { session, control, plan, state: Mutex::new(state), waiting: AtomicU64::new(0) };
+        let core =
+            Core { session, control, plan, transport, state: Mutex::new(state), waiting: AtomicU64::new(0) };
         let mut state = core.state.lock();
-        for _ in 0..core.plan.processes {
+        let first = if core.plan.prestart { processes } else { 1 };
+        for _ in 0..first {
             if let Err(error) = core.start_worker(&mut state) {
                 drop(state);
                 core.terminate();
@@ -150,96 +182,112 @@ impl Core {
         Ok(Arc::new(core))
     }
 
-    /// Takes a task in. Its ticket names its reply.
-    pub(crate) fn submit(
-        &self,
-        shim: i64,
-        codec: Codec,
-        bytes: Vec<u8>,
-        exports: Vec<Object>,
-    ) -> Result<u64> {
+    /// Begins a call. `sealed`: all of its tasks are submitted with the first bundle.
+    pub(crate) fn open_job(&self, order: Arc<Order>, sealed: bool) -> u64 {
         let mut state = self.state.lock();
-        match state.phase {
-            Phase::Running => {}
-            _ => return Err(Error::Closed { what: "pool".into() }),
-        }
+        let job = state.next_job;
+        state.next_job += 1;
+        state.jobs.insert(job, Job::new(order, sealed));
+        job
+    }
+
+    /// Takes tasks in.
+    pub(crate) fn submit(&self, bundle: Bundle) -> Result<()> {
+        let mut state = self.state.lock();
         if let Some(error) = &state.broken {
             return Err(error.clone());
         }
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
-        state.queue.push_back(Task { ticket, shim, codec, bytes, exports });
+        if state.phase != Phase::Running {
+            return Err(Error::Closed { what: "pool".into() });
+        }
+        if let Some(job) = state.jobs.get_mut(&bundle.job) {
+            job.open += u64::from(bundle.count);
+        }
+        state.queue.push_back(Batch::whole(bundle));
         self.send_out(&mut state);
-        Ok(ticket)
+        Ok(())
     }
 
-    /// The reply to a task, waiting for it until the deadline.
-    pub(crate) fn wait(&self, ticket: u64, deadline: Option<Instant>) -> Result<Option<Reply>> {
-        self.wait_until(deadline, |state| state.replies.remove(&ticket))
+    /// Says that no more tasks will be submitted for the job.
+    pub(crate) fn seal(&self, job: u64) {
+        let mut state = self.state.lock();
+        if let Some(it) = state.jobs.get_mut(&job) {
+            it.sealed = true;
+        }
+        state.settle(job);
     }
 
-    /// The reply to the first of these tasks that has one.
-    pub(crate) fn wait_any(
-        &self,
-        tickets: &VecDeque<Result<u64>>,
-        deadline: Option<Instant>,
-    ) -> Result<Option<(usize, Reply)>> {
-        self.wait_until(deadline, |state| {
-            let ready = |t: &Result<u64>| t.as_ref().is_ok_and(|t| state.replies.contains_key(t));
-            let at = if state.replies.is_empty() { None } else { tickets.iter().position(ready) }?;
-            let ticket = tickets[at].as_ref().ok()?;
-            Some((at, state.replies.remove(ticket)?))
-        })
-    }
-
-    /// Minds the pool until `found` finds what it wants.
+    /// Minds the pool until `found` finds what it wants. `patience`: how many results of each worker may come before it need look.
     pub(crate) fn wait_until<R>(
         &self,
         deadline: Option<Instant>,
+        patience: u64,
         mut found: impl FnMut(&mut State) -> Option<R>,
     ) -> Result<Option<R>> {
         self.waiting.fetch_add(1, SeqCst);
-        let word = self.control.words().waiters(Role::First);
-        let outcome = self.mind(word, deadline, &mut found);
+        let outcome = self.mind(Role::First, deadline, patience, &mut found);
         self.waiting.fetch_sub(1, SeqCst);
         outcome
     }
 
+    /// Minds the pool for those who do not wait, until `done`.
+    pub(crate) fn mind_second(&self, mut done: impl FnMut(&mut State) -> bool) -> Result<()> {
+        self.mind(Role::Second, None, 0, &mut |state: &mut State| done(state).then_some(())).map(drop)
+    }
+
     fn mind<R>(
         &self,
-        word: &AtomicU64,
+        role: Role,
         deadline: Option<Instant>,
+        patience: u64,
         found: &mut impl FnMut(&mut State) -> Option<R>,
     ) -> Result<Option<R>> {
+        let word = self.control.words().waiters(role);
+        // Those of our kind who are asleep meanwhile.
+        let others = u64::from(role == Role::First);
         loop {
-            let mut starting = false;
+            let (starting, alarm) = {
+                let state = self.state.lock();
+                (state.workers.iter().any(|w| !w.station.is_ready()), state.alarm)
+            };
+            let slice = starting.then(|| Instant::now() + STARTING);
+            let until = [deadline, alarm, slice].into_iter().flatten().min();
             let look = || {
                 let mut state = self.state.lock();
-                let replies = state.replies.len();
+                let alone = self.waiting.load(SeqCst) <= others && state.hooked == 0;
+                let results = if alone { patience } else { 0 };
+                state.workers.iter().for_each(|w| w.station.wake_after(results));
+                let before = state.arrivals;
                 self.step(&mut state);
-                starting = state.workers.iter().any(|w| w.tasks.word(READY).load(Relaxed) == 0);
+                let arrived = state.arrivals != before;
                 let got = found(&mut state);
-                let others = state.replies.len() > replies.saturating_sub(usize::from(got.is_some()));
+                let alarm = state.alarm;
                 drop(state);
-                if others && self.waiting.load(SeqCst) > 1 {
-                    // We collected what somebody else sleeps for.
+                if arrived && self.waiting.load(SeqCst) > others {
+                    // We took in what somebody else sleeps for.
                     self.session.wake_all(self.control.words().waiters(Role::First));
                 }
-                Ok(got)
+                let sooner = alarm.is_some_and(|alarm| until.is_none_or(|until| alarm < until));
+                Ok(got.map(Look::Found).or_else(|| sooner.then_some(Look::Sooner)))
             };
-            // A worker that is being started is not watched yet: look at it now and then.
-            let slice = Instant::now() + STARTING;
-            let first = self.state.lock().workers.iter().any(|w| w.tasks.word(READY).load(Relaxed) == 0);
-            let until = if first { Some(deadline.map_or(slice, |d| d.min(slice))) } else { deadline };
-            if let Some(got) = self.session.wait(word, until, &nobody, look)? {
-                return Ok(Some(got));
+            match self.session.wait(word, until, &nobody, look)? {
+                Some(Look::Found(got)) => return Ok(Some(got)),
+                Some(Look::Sooner) => continue,
+                None => {}
             }
-            if first {
+            if starting {
                 self.look_after_starting();
-            } else if starting {
-                continue;
             }
-            if deadline.is_some_and(|d| Instant::now() >= d) {
+            let now = Instant::now();
+            let mut state = self.state.lock();
+            if state.alarm.is_some_and(|alarm| alarm <= now) {
+                self.step(&mut state);
+                if let Some(got) = found(&mut state) {
+                    return Ok(Some(got));
+                }
+            }
+            drop(state);
+            if deadline.is_some_and(|d| now >= d) {
                 return Ok(None);
             }
         }
@@ -247,182 +295,30 @@ impl Core {
 
     /// Does what can be done now.
     pub(crate) fn step(&self, state: &mut State) {
+        state.alarm = None;
         self.collect(state);
-        let deaths = self.session.deaths();
-        if deaths != state.seen_deaths {
-            state.seen_deaths = deaths;
+        let news = self.transport.news();
+        if news != state.seen_news {
+            state.seen_news = news;
             self.bury(state);
         }
+        self.heed_deadlines(state);
         self.send_out(state);
         self.balance(state);
-    }
-
-    pub(crate) fn collect(&self, state: &mut State) {
-        for worker in &mut state.workers {
-            while worker.answered < worker.sent {
-                let sequence = worker.answered;
-                match worker.out.front() {
-                    Some(None) => {}
-                    Some(Some(_)) if worker.results.look(sequence) == Found::Ready => {
-                        worker.done += 1;
-                        state.stillborn = 0;
-                    }
-                    _ => break,
-                }
-                worker.answered += 1;
-                let Some(Some(task)) = worker.out.pop_front() else { continue };
-                let reply = match worker.results.read(sequence) {
-                    Ok(delivery) => Reply::Delivered(delivery),
-                    Err(error) => Reply::Refused(error),
-                };
-                if !state.abandoned.remove(&task.ticket) {
-                    state.replies.insert(task.ticket, reply);
-                }
-            }
-        }
-    }
-
-    /// Sends tasks to those who have the fewest.
-    fn send_out(&self, state: &mut State) {
-        while !state.queue.is_empty() {
-            let Some(worker) = state.workers.iter_mut().min_by_key(|w| w.load()).filter(|w| w.load() < DEPTH)
-            else {
-                return;
-            };
-            let Some(task) = state.queue.pop_front() else { return };
-            if state.abandoned.remove(&task.ticket) {
-                continue;
-            }
-            let exports =
-                task.exports.iter().map(|o| Box::new(o.clone()) as Box<dyn std::any::Any + Send>).collect();
-            let parcel = Parcel { name: task.shim, codec: task.codec, bytes: &task.bytes, exports };
-            match worker.tasks.write(worker.sent, parcel) {
-                Ok(()) => {
-                    worker.sent += 1;
-                    worker.out.push_back(Some(task));
-                    self.session.wake_one(worker.tasks.waiters());
-                }
-                Err(error) => {
-                    state.replies.insert(task.ticket, Reply::Refused(error));
-                }
-            }
-        }
-    }
-
-    /// When a worker has nothing and none is waiting to be sent, takes half of what the busiest has not begun.
-    fn balance(&self, state: &mut State) {
-        if !state.queue.is_empty() || state.workers.len() < 2 || !state.workers.iter().any(|w| w.load() == 0)
-        {
-            return;
-        }
-        let Some(busiest) = state.workers.iter_mut().max_by_key(|w| w.load()).filter(|w| w.load() >= 2)
-        else {
-            return;
-        };
-        let keep = busiest.load().div_ceil(2);
-        let first = busiest.answered;
-        let mut taken = VecDeque::new();
-        for sequence in (first + keep..busiest.sent).rev() {
-            let slot = &mut busiest.out[(sequence - first) as usize];
-            if slot.is_some() && busiest.tasks.revoke(sequence) {
-                taken.extend(slot.take());
-            }
-        }
-        taken.into_iter().for_each(|task| state.queue.push_front(task));
-        self.send_out(state);
-    }
-
-    /// No more tasks; workers leave once they have done theirs.
-    pub(crate) fn close(&self) {
-        let mut state = self.state.lock();
-        if state.phase == Phase::Running {
-            state.phase = Phase::Closing;
-        }
-    }
-
-    /// Ends every worker now. Tasks that were not done get [`Error::Cancelled`].
-    pub(crate) fn terminate(&self) {
-        let mut state = self.state.lock();
-        state.phase = Phase::Terminated;
-        self.collect(&mut state);
-        for worker in &state.workers {
-            // One that has ended needs no signal.
-            let _ = worker.process.kill();
-        }
-        self.refuse_all(&mut state, &Error::Cancelled);
-        let workers = std::mem::take(&mut state.workers);
-        drop(state);
-        self.session.wake_all(self.control.words().waiters(Role::First));
-        self.session.wake_all(self.control.words().waiters(Role::Second));
-        for worker in workers {
-            // Killed above; what remains is to collect it.
-            let _ = worker.process.wait();
-        }
-    }
-
-    /// After [`Core::close`]: waits until everything is done and every worker has left.
-    pub(crate) fn join(&self) -> Result<()> {
-        self.wait_until(None, |state| {
-            let busy = !state.queue.is_empty() || state.workers.iter().any(|w| w.load() > 0);
-            (!busy || state.phase == Phase::Terminated || state.broken.is_some()).then_some(())
-        })?;
-        let workers = {
-            let mut state = self.state.lock();
-            std::mem::take(&mut state.workers)
-        };
-        for worker in &workers {
-            worker.tasks.word(CLOSING).store(1, SeqCst);
-            self.session.wake_all(worker.tasks.waiters());
-        }
-        for worker in workers {
-            worker.process.wait()?;
-        }
-        Ok(())
     }
 
     pub(crate) fn phase(&self) -> Phase {
         self.state.lock().phase
     }
 
-    /// Nobody will ask for the reply of that task.
-    pub(crate) fn abandon(&self, ticket: u64) {
-        let mut state = self.state.lock();
-        if state.replies.remove(&ticket).is_some() {
-            return;
-        }
-        let in_queue = state.queue.iter().position(|t| t.ticket == ticket);
-        if let Some(at) = in_queue {
-            state.queue.remove(at);
-        } else if state.workers.iter().any(|w| w.out.iter().flatten().any(|t| t.ticket == ticket)) {
-            state.abandoned.insert(ticket);
-        }
-    }
-
-    /// Whether anything is under way.
-    pub(crate) fn is_busy(state: &State) -> bool {
-        !state.queue.is_empty() || state.workers.iter().any(|w| w.load() > 0)
-    }
-
-    pub(crate) fn has_reply(state: &State, ticket: u64) -> bool {
-        state.replies.contains_key(&ticket)
-    }
-
-    pub(crate) fn take_reply(state: &mut State, ticket: u64) -> Option<Reply> {
-        state.replies.remove(&ticket)
-    }
-
-    /// How many tasks it is worth having under way at once.
-    pub(crate) fn window(&self) -> usize {
-        (self.plan.processes * DEPTH as usize).max(2)
-    }
-
+    /// How many workers there may be.
     pub(crate) fn processes(&self) -> usize {
-        self.plan.processes
+        self.state.lock().target
     }
 
     /// Pids and names of the workers.
     pub(crate) fn workers(&self) -> Vec<Ident> {
-        self.state.lock().workers.iter().map(|w| w.process.ident().clone()).collect()
+        self.state.lock().workers.iter().map(|w| w.station.ident().clone()).collect()
     }
 
     /// Workers that died instead of leaving, in order.
@@ -430,16 +326,53 @@ impl Core {
         self.state.lock().deaths.clone()
     }
 
-    /// Minds the pool for those who do not wait, until `done`.
-    pub(crate) fn mind_second(&self, mut done: impl FnMut(&mut State) -> bool) -> Result<()> {
-        let word = self.control.words().waiters(Role::Second);
-        self.mind(word, None, &mut |state: &mut State| done(state).then_some(())).map(|_| ())
-    }
-
     /// Wakes the minder.
     pub(crate) fn nudge(&self) {
         self.session.wake_all(self.control.words().waiters(Role::Second));
     }
+
+    /// Wakes everybody: something has changed that no worker tells.
+    pub(crate) fn nudge_all(&self) {
+        self.session.wake_all(self.control.words().waiters(Role::First));
+        self.nudge();
+    }
 }
 
-const _: () = assert!(DEPTH < SLOTS);
+impl State {
+    /// Whether anything is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.queue.is_empty() || self.workers.iter().any(|w| !w.sent.is_empty())
+    }
+
+    /// Looks whether the job is complete now, and does what is to be done then.
+    pub(crate) fn settle(&mut self, job: u64) {
+        let Some(it) = self.jobs.get_mut(&job) else { return };
+        let Some(hooks) = it.complete() else { return };
+        let Some(finished) = it.finished.clone() else { return };
+        self.hooked -= usize::from(!hooks.is_empty());
+        let is_let_go = it.is_let_go;
+        for hook in hooks {
+            self.fire(hook, &finished);
+        }
+        if is_let_go {
+            self.jobs.remove(&job);
+        }
+    }
+
+    pub(crate) fn fire(&mut self, hook: Hook, finished: &Finished) {
+        match hook {
+            Hook::Call(call) => {
+                if let Some(calls) = &self.calls {
+                    // The receiver lives as long as the pool.
+                    let _ = calls.send((call, finished.clone()));
+                }
+            }
+            Hook::Note(notes, number) => notes.lock().push_back(number),
+        }
+    }
+
+    /// The alarm goes off at that time at the latest.
+    pub(crate) fn alarm_at(&mut self, at: Instant) {
+        self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
+    }
+}

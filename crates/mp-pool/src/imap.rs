@@ -3,133 +3,205 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::marker::PhantomData;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mp_session::{Error, Result};
 
-use crate::core::Core;
-use crate::pool::submit;
-use crate::results::read_single;
-use crate::shim::TaskShim;
+use crate::decode;
+use crate::flow::{Flow, Pacing};
 
-/// What both kinds share: the input, and what is under way.
-struct Flow<I, A> {
-    core: Arc<Core>,
-    shim: TaskShim,
-    items: Option<I>,
-    /// Tickets, or the error of an item that could not even be sent.
-    under_way: VecDeque<std::result::Result<u64, Error>>,
-    item: PhantomData<fn(A)>,
+/// Items under way for each worker by default.
+const AHEAD: usize = 64;
+
+/// How a lazy map takes its input.
+pub(crate) fn pacing(workers: usize, read_ahead: Option<usize>) -> Pacing {
+    let workers = workers.max(1);
+    let window = read_ahead.unwrap_or(AHEAD * workers).max(1) as u64;
+    let largest = (window / (2 * workers as u64)).clamp(1, 1024) as u32;
+    Pacing { window, largest, first: 1 }
 }
 
-impl<I: Iterator<Item = A>, A: mp_wire::Message> Flow<I, A> {
-    fn new(core: Arc<Core>, shim: TaskShim, items: I) -> Self {
-        Flow { core, shim, items: Some(items), under_way: VecDeque::new(), item: PhantomData }
+/// The iterator of [`Pool::imap`](crate::Pool::imap). Dropping it takes back what nobody has begun.
+///
+/// It knows its length if its input does, so a progress bar can show how far it is.
+pub struct Imap<I, T> {
+    flow: Flow<I>,
+    /// Results that came, from the next one on; `None` for those that did not.
+    ready: VecDeque<Option<Result<T>>>,
+    /// The number of the first of them.
+    next: u64,
+}
+
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Imap<I, T> {
+    pub(crate) fn new(flow: Flow<I>) -> Self {
+        Imap { flow, ready: VecDeque::new(), next: 0 }
     }
 
-    fn fill(&mut self) {
-        let window = self.core.window();
-        while self.under_way.len() < window {
-            let Some(items) = &mut self.items else { return };
-            match items.next() {
-                Some(item) => self.under_way.push_back(submit(&self.core, self.shim, &item)),
-                None => self.items = None,
+    /// As `next`, but not longer than that (Python's `next(timeout)`).
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if the next result is not there in time, in which case one may ask again; the task's error.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<T>> {
+        self.advance(Instant::now().checked_add(timeout))
+    }
+
+    fn store(&mut self, arrived: &[crate::job::Arrival]) {
+        for arrival in arrived {
+            decode::each(arrival, |number, result| {
+                let at = number.saturating_sub(self.next) as usize;
+                if self.ready.len() <= at {
+                    self.ready.resize_with(at + 1, || None);
+                }
+                self.ready[at] = Some(result);
+            });
+        }
+    }
+
+    fn advance(&mut self, deadline: Option<Instant>) -> Option<Result<T>> {
+        loop {
+            if let Some(Some(_)) = self.ready.front() {
+                self.next += 1;
+                self.flow.given += 1;
+                return self.ready.pop_front().flatten();
+            }
+            let mut early = Vec::new();
+            self.flow.fill(|flow| {
+                early.extend(flow.receive_now());
+                !early.is_empty()
+            });
+            if !early.is_empty() {
+                self.store(&early);
+                continue;
+            }
+            if self.flow.is_over() {
+                return None;
+            }
+            match self.flow.receive(1, 0, deadline) {
+                Ok(Some(arrived)) => self.store(&arrived),
+                Ok(None) => return Some(Err(late())),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
 }
 
-impl<I, A> Drop for Flow<I, A> {
-    fn drop(&mut self) {
-        for ticket in self.under_way.drain(..).flatten() {
-            self.core.abandon(ticket);
-        }
-    }
+#[cold]
+fn late() -> Error {
+    Error::TimedOut { what: "the next result of a lazy map".into() }
 }
 
-/// What an iterator is to the compiler besides its fields: it borrows the pool and makes values.
-type Borrowing<'p, T> = PhantomData<(&'p (), fn() -> T)>;
-
-/// The iterator of [`Pool::imap`](crate::Pool::imap). Dropping it takes back what nobody has begun.
-pub struct Imap<'p, I, A, T> {
-    flow: Flow<I, A>,
-    value: Borrowing<'p, T>,
-}
-
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Imap<'_, I, A, T> {
-    pub(crate) fn new(core: Arc<Core>, shim: TaskShim, items: I) -> Self {
-        Imap { flow: Flow::new(core, shim, items), value: PhantomData }
-    }
-}
-
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator for Imap<'_, I, A, T> {
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator for Imap<I, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        self.flow.fill();
-        Some(match self.flow.under_way.pop_front()? {
-            Ok(ticket) => self.flow.core.wait(ticket, None).and_then(read_single),
-            Err(error) => Err(error),
-        })
+        self.advance(None)
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        hint(&self.flow, (self.flow.taken - self.next) as usize)
+    }
+}
+
+/// What remains of the input, and what was taken of it and not handed out.
+fn hint<I: Iterator>(flow: &Flow<I>, inside: usize) -> (usize, Option<usize>) {
+    let (low, high) = flow.items.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+    (low.saturating_add(inside), high.and_then(|high| high.checked_add(inside)))
 }
 
 /// The iterator of [`Pool::imap_unordered`](crate::Pool::imap_unordered).
-pub struct ImapUnordered<'p, I, A, T> {
-    flow: Flow<I, A>,
-    value: Borrowing<'p, T>,
+pub struct ImapUnordered<I, T> {
+    flow: Flow<I>,
+    ready: VecDeque<Result<T>>,
 }
 
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> ImapUnordered<'_, I, A, T> {
-    pub(crate) fn new(core: Arc<Core>, shim: TaskShim, items: I) -> Self {
-        ImapUnordered { flow: Flow::new(core, shim, items), value: PhantomData }
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> ImapUnordered<I, T> {
+    pub(crate) fn new(flow: Flow<I>) -> Self {
+        ImapUnordered { flow, ready: VecDeque::new() }
+    }
+
+    /// As [`Imap::next_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<T>> {
+        self.advance(Instant::now().checked_add(timeout))
+    }
+
+    fn store(&mut self, arrived: &[crate::job::Arrival]) {
+        for arrival in arrived {
+            decode::each(arrival, |_, result| self.ready.push_back(result));
+        }
+    }
+
+    fn advance(&mut self, deadline: Option<Instant>) -> Option<Result<T>> {
+        loop {
+            if let Some(result) = self.ready.pop_front() {
+                self.flow.given += 1;
+                return Some(result);
+            }
+            let mut early = Vec::new();
+            self.flow.fill(|flow| {
+                early.extend(flow.receive_now());
+                !early.is_empty()
+            });
+            if !early.is_empty() {
+                self.store(&early);
+                continue;
+            }
+            if self.flow.is_over() {
+                return None;
+            }
+            match self.flow.receive(1, 0, deadline) {
+                Ok(Some(arrived)) => self.store(&arrived),
+                Ok(None) => return Some(Err(late())),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator
-    for ImapUnordered<'_, I, A, T>
-{
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Iterator for ImapUnordered<I, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        self.flow.fill();
-        let under_way = &mut self.flow.under_way;
-        if let Some(at) = under_way.iter().position(std::result::Result::is_err) {
-            return under_way.remove(at)?.err().map(Err);
-        }
-        if under_way.is_empty() {
-            return None;
-        }
-        let found = self.flow.core.wait_any(&self.flow.under_way, None);
-        Some(match found {
-            Ok(Some((at, reply))) => {
-                self.flow.under_way.remove(at);
-                read_single(Some(reply))
-            }
-            Ok(None) => read_single(None),
-            Err(error) => {
-                self.flow.under_way.pop_front();
-                Err(error)
-            }
-        })
+        self.advance(None)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        hint(&self.flow, self.flow.under_way() as usize + self.ready.len())
     }
 }
 
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator for Imap<'_, I, A, T> {}
-impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator
-    for ImapUnordered<'_, I, A, T>
+impl<I, A, T> ExactSizeIterator for Imap<I, T>
+where
+    I: ExactSizeIterator<Item = A>,
+    A: mp_wire::Message,
+    T: mp_wire::Message,
 {
 }
 
-impl<I, A, T> fmt::Debug for Imap<'_, I, A, T> {
+impl<I, A, T> ExactSizeIterator for ImapUnordered<I, T>
+where
+    I: ExactSizeIterator<Item = A>,
+    A: mp_wire::Message,
+    T: mp_wire::Message,
+{
+}
+
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator for Imap<I, T> {}
+impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> FusedIterator for ImapUnordered<I, T> {}
+
+impl<I, T> fmt::Debug for Imap<I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Imap").field("under_way", &self.flow.under_way.len()).finish_non_exhaustive()
+        f.debug_struct("Imap")
+            .field("next", &self.next)
+            .field("taken", &self.flow.taken)
+            .finish_non_exhaustive()
     }
 }
 
-impl<I, A, T> fmt::Debug for ImapUnordered<'_, I, A, T> {
+impl<I, T> fmt::Debug for ImapUnordered<I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ImapUnordered").field("under_way", &self.flow.under_way.len()).finish_non_exhaustive()
+        f.debug_struct("ImapUnordered").field("taken", &self.flow.taken).finish_non_exhaustive()
     }
 }

@@ -1,32 +1,51 @@
-//! A lane: what lies between the pool and one worker. Two rings of slots, one for tasks, one for results.
-//!
-//! Each ring has one writer and one reader, so a slot is handed over by one word, its *stamp*:
+//! A lane: what lies between the pool and one worker, in memory that both share.
 //!
 //! ```text
-//! stamp   sequence(62) | status(2)
+//! slots      64 of 256 bytes: 32 for batches, and 32 of which only the cell is used, for large results
+//! words      see the constants
+//! ring       128 KiB: results, one record behind the other (`record`)
 //! ```
 //!
-//! | status | tasks: moved by | results: moved by |
-//! |---|---|---|
-//! | `EMPTY` (an older sequence) | the pool, to `FULL`, after writing the slot | the worker, to `FULL` |
-//! | `FULL(s)` | the worker, to `TAKEN(s)`; the pool, to `REVOKED(s)` | read by the pool, overwritten a round later |
-//! | `TAKEN(s)` | nobody: the worker is at it, or was | |
-//! | `REVOKED(s)` | nobody: the worker steps over it, the pool sends the task to another | |
+//! # Batches
 //!
-//! Neither ring can overflow: a task gives exactly one result (a revoked one gives none, and its slot counts as answered),
-//! and the pool has no more tasks on a lane than the rings have slots. So there are no indices to share.
+//! A slot is written by the pool when it is known to be free, and handed over by its *stamp*. From then on its *claim word* says who has
+//! which of its tasks:
+//!
+//! ```text
+//! claim   limit(32) | next(32)
+//! ```
+//!
+//! | change | by | meaning |
+//! |---|---|---|
+//! | `next + 1`, by one addition | the worker | task `next` is begun; if it was not below the limit there was none, and the batch is at its end |
+//! | `limit` lowered, by compare-and-swap, never below `next` | the pool | the tasks from there on are the pool's again |
+//!
+//! So of every task it is certain at each moment whether it is the pool's, or was begun, and the pool can take back any that was
+//! not: there is no chunk that waits behind a straggler.
+//!
+//! # Results
+//!
+//! The worker writes the record of each task before it begins the next. So what it began and has no record of is one task at
+//! most (for tasks that run many at once: those).
 //!
 //! | death of the worker | what the pool finds | what it does |
 //! |---|---|---|
-//! | before `TAKEN(s)` | `FULL(s)` | sends the task to another worker |
-//! | after `TAKEN(s)`, before the result is `FULL(s)` | `TAKEN(s)`, no result | this task was being worked on: its error says who died and how |
-//! | after the result is `FULL(s)` | the result | takes it |
+//! | before the addition | the task not begun | sends it to another |
+//! | after it, before `tail` moved past the record | begun, no record | this task was being worked on: its error says who died and how |
+//! | after that | the record | takes it |
 //!
-//! Small payloads lie in the slot; large ones, and ones with handles, are messages handed over by the slot's cell, which
-//! has its own protocol for deaths (in mp-session).
+//! Records too large for the ring, and those with handles, are messages handed over by a cell, which has its own protocol for deaths
+//! (in mp-session), put there before the record that says so.
+//!
+//! # Wake-ups
+//!
+//! The worker wakes the pool when it has written as many records as `WAKE_AT` says, when a task has failed, when half of the ring is in
+//! use, and before it goes to sleep; so a caller that needs a whole map sleeps through most of it, and nobody sleeps for ever: *told-before-idle*. It looks at
+//! `WAKE_AT` after the claim that follows a record. *record-then-look*: the record's store of `tail` comes before that read-modify-write and
+//! the look after it; the pool sets `WAKE_AT` and enters the wait word by sequentially consistent operations before it looks at `tail` for the
+//! last time. One of the two sees the other.
 
 use mp_session::primitive::{AtomicU64, Ordering::*, fence};
-use std::any::Any;
 
 use mp_session::{
     Blueprint, CellState, Error, Kind, Message, Object, Result, Role, Session, Shape, Status, Taking,
@@ -34,300 +53,301 @@ use mp_session::{
 use mp_wire::Codec;
 use serde::{Deserialize, Serialize};
 
-/// Slots of a ring.
-pub(crate) const SLOTS: u64 = 64;
+use crate::parcel;
+use crate::task::Batch;
+
+/// Slots for batches, and as many cells for large results.
+pub(crate) const SLOTS: u64 = 32;
 const STRIDE: u64 = 256;
-const RING_HEAD: u64 = 64;
+const HEAD_SIZE: u64 = 64;
+const WORDS_AT: u64 = HEAD_SIZE + 2 * SLOTS * STRIDE;
+const WORDS_SIZE: u64 = 512;
+pub(crate) const RING_AT: u64 = WORDS_AT + WORDS_SIZE;
+/// Bytes of the ring.
+pub(crate) const RING: u64 = 128 * 1024;
+const SIZE: u64 = RING_AT + RING;
+
+/// In a slot: behind the cell are stamp, claim, the shim's name, length and codec.
 const CELL: u64 = 16;
-/// stamp, name, length and codec
-const SLOT_HEAD: u64 = 24;
-const INLINE: usize = (STRIDE - CELL - SLOT_HEAD) as usize;
-
-const FULL: u64 = 1;
-const TAKEN: u64 = 2;
-const REVOKED: u64 = 3;
-
+const STAMP: u64 = CELL;
+const CLAIM: u64 = CELL + 8;
+const NAME: u64 = CELL + 16;
+const LENGTH: u64 = CELL + 24;
+const INLINE_AT: u64 = CELL + 32;
+const INLINE: usize = (STRIDE - INLINE_AT) as usize;
 const IN_MESSAGE: u64 = 1 << 40;
 
-fn stamp(sequence: u64, status: u64) -> u64 {
-    (sequence + 1) << 2 | status
+/// Words, in groups that have one writer each.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub(crate) enum Word {
+    /// The pool: no more batches will come.
+    Closing = 0,
+    /// The pool: it wants to be woken once so many records were written.
+    WakeAt = 8,
+    /// The pool: it has read so many bytes of the ring.
+    Head = 64,
+    /// The worker: it has written so many bytes of the ring.
+    Tail = 128,
+    /// The worker: it is ready for tasks.
+    Ready = 192,
+    /// The worker: since when it is at its task, in nanoseconds of [`mp_sys::shared_nanos`]; the low byte is that of the task's number.
+    Started = 200,
+    /// The worker: nanoseconds that a task takes it.
+    Pace = 208,
 }
 
-/// One direction of a lane.
+/// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Ring(Object);
+pub(crate) struct Lane(Object);
 
-/// A task or result as it is written.
+/// What the worker finds at a sequence.
 #[derive(Debug)]
-pub(crate) struct Parcel<'a> {
-    /// The shim's name; free use for results.
+pub(crate) struct Handed {
     pub(crate) name: i64,
-    pub(crate) codec: Codec,
-    pub(crate) bytes: &'a [u8],
-    pub(crate) exports: Vec<Box<dyn Any + Send>>,
-}
-
-/// A task or result as it is read.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) name: i64,
-    pub(crate) codec: Codec,
-    content: Content,
+    pub(crate) content: Content,
 }
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the large one is the frequent one: no allocation for it")]
-enum Content {
-    Inline([u8; INLINE], usize),
+pub(crate) enum Content {
+    Inline([u64; INLINE / 8], usize),
     Message(Message),
 }
 
-impl Delivery {
+impl Content {
     pub(crate) fn bytes(&self) -> Result<&[u8]> {
-        match &self.content {
-            Content::Inline(bytes, len) => Ok(&bytes[..*len]),
+        match self {
+            Content::Inline(words, len) => {
+                // SAFETY: the words are as many bytes and more, and any bytes are good.
+                let all = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), INLINE) };
+                Ok(&all[..*len])
+            }
             Content::Message(message) => Ok(message.payload()?.1),
         }
     }
-
-    pub(crate) fn imports(&self) -> Result<Vec<Box<dyn Any + Send>>> {
-        match &self.content {
-            Content::Inline(..) => Ok(Vec::new()),
-            Content::Message(message) => message.imports(),
-        }
-    }
 }
 
-/// What a reader finds in a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    Nothing,
-    Ready,
-    Revoked,
-}
-
-/// What the pool finds out about a task on the lane of a dead worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Nobody began it.
-    Untouched,
-    /// The worker was at it.
-    Begun,
-}
-
-impl Ring {
-    pub(crate) fn create(session: &Session) -> Result<Ring> {
-        let plan = Blueprint {
-            kind: Kind::POOL,
-            fingerprint: STRIDE,
-            shape: Shape::Ring,
-            size: RING_HEAD + SLOTS * STRIDE,
-        };
+impl Lane {
+    pub(crate) fn create(session: &Session) -> Result<Lane> {
+        let plan = Blueprint { kind: Kind::POOL, fingerprint: SIZE, shape: Shape::Ring, size: SIZE };
         let object = Object::create(session, plan, |_, bytes| {
             let Some(bytes) = bytes else { return };
-            // SAFETY: the block has `plan.size` bytes and is ours alone until `create` returns.
+            // SAFETY: the block has `plan.size` bytes and is ours alone until `create` returns. The ring need not be clear: it is read up
+            // to `tail` only.
             unsafe {
-                bytes.as_ptr().write_bytes(0, plan.size as usize);
-                bytes.as_ptr().cast::<u64>().write(SLOTS | STRIDE << 32);
+                bytes.as_ptr().write_bytes(0, RING_AT as usize);
+                bytes.as_ptr().cast::<u64>().write((2 * SLOTS) | (STRIDE << 32));
             }
         })?;
-        Ok(Ring(object))
+        Ok(Lane(object))
     }
 
     /// Checks what arrived from elsewhere.
-    pub(crate) fn checked(self) -> Result<Ring> {
-        self.0.expect(Kind::POOL, STRIDE).map(Ring)
+    pub(crate) fn checked(self) -> Result<Lane> {
+        self.0.expect(Kind::POOL, SIZE).map(Lane)
     }
 
-    /// Where the reader waits for something to read.
+    pub(crate) fn session(&self) -> &Session {
+        self.0.session()
+    }
+
+    /// Where the worker waits for batches.
     pub(crate) fn waiters(&self) -> &AtomicU64 {
         self.0.words().waiters(Role::First)
     }
 
-    /// A word of the ring for its users.
-    pub(crate) fn word(&self, i: usize) -> &AtomicU64 {
-        self.0.words().word(i)
+    /// Where the worker waits for room for its results.
+    pub(crate) fn room(&self) -> &AtomicU64 {
+        self.0.words().waiters(Role::Second)
     }
 
-    fn slot(&self, sequence: u64) -> *mut u8 {
-        let at = RING_HEAD + (sequence % SLOTS) * STRIDE + CELL;
-        // A ring always has bytes, `at` and the rest of the slot within them: `create` and `checked` saw to it.
+    #[inline]
+    pub(crate) fn at(&self, offset: u64) -> *mut u8 {
+        debug_assert!(offset < SIZE);
+        // A lane always has bytes, all of them: `create` and `checked` saw to it.
         let base = self.0.bytes().map_or(std::ptr::null_mut(), |(p, _)| p.as_ptr());
-        base.wrapping_add(at as usize)
+        base.wrapping_add(offset as usize)
     }
 
-    fn stamp_word(&self, sequence: u64) -> &AtomicU64 {
-        // SAFETY: the slot starts with its stamp, aligned to 8, in memory that lives as long as the object; it is
-        // accessed as an atomic only.
-        unsafe { &*self.slot(sequence).cast::<AtomicU64>() }
+    #[inline]
+    fn atomic(&self, offset: u64) -> &AtomicU64 {
+        // SAFETY: within the lane, aligned to 8, in memory that lives as long as the object; words at these places are accessed as
+        // atomics only.
+        unsafe { &*self.at(offset).cast::<AtomicU64>() }
     }
 
-    /// Writes a slot that is known to be free, and hands it over.
-    pub(crate) fn write(&self, sequence: u64, parcel: Parcel<'_>) -> Result<()> {
-        let slot = self.slot(sequence);
-        let mut head = parcel.bytes.len() as u64 | (parcel.codec as u64) << 32;
-        if parcel.bytes.len() > INLINE || !parcel.exports.is_empty() {
-            head |= IN_MESSAGE;
-            let session = self.0.session();
-            let message = Message::pack(session, parcel.codec, parcel.bytes, parcel.exports)?;
-            self.hand_over(sequence, &message)?;
+    #[inline]
+    pub(crate) fn word(&self, word: Word) -> &AtomicU64 {
+        self.atomic(WORDS_AT + word as u64)
+    }
+
+    /// The word at a position of the ring, which must be a multiple of 8.
+    #[inline]
+    pub(crate) fn ring_word(&self, position: u64) -> &AtomicU64 {
+        self.atomic(RING_AT + position % RING)
+    }
+
+    fn slot(sequence: u64) -> u64 {
+        HEAD_SIZE + sequence % SLOTS * STRIDE
+    }
+
+    #[inline]
+    fn claims(&self, sequence: u64) -> &AtomicU64 {
+        self.atomic(Lane::slot(sequence) + CLAIM)
+    }
+
+    /// The pool's side: writes a batch into a slot that is free, and hands it over.
+    pub(crate) fn write(&self, sequence: u64, batch: &Batch) -> Result<()> {
+        let slot = Lane::slot(sequence);
+        let head = parcel::head(batch);
+        let bytes = &batch.bundle.bytes[batch.bundle.span(&batch.tasks)];
+        let length = head.len() + bytes.len();
+        let exports = parcel::exports(batch);
+        let mut kept = length as u64;
+        if length > INLINE || !exports.is_empty() {
+            kept |= IN_MESSAGE;
+            let codec = batch.bundle.codec;
+            let message = Message::pack_parts(self.session(), codec, &[head.bytes(), bytes], exports)?;
+            self.hand_over(sequence % SLOTS, &message, true)?;
         } else {
-            // SAFETY: at most INLINE bytes fit behind the slot's head; the reader does not look before the stamp is set.
+            // SAFETY: `length` bytes fit behind the slot's head; the worker does not look before the stamp is set.
             unsafe {
-                let to = slot.add(SLOT_HEAD as usize);
-                std::ptr::copy_nonoverlapping(parcel.bytes.as_ptr(), to, parcel.bytes.len());
+                let to = self.at(slot + INLINE_AT);
+                std::ptr::copy_nonoverlapping(head.bytes().as_ptr(), to, head.len());
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.add(head.len()), bytes.len());
             }
         }
-        // SAFETY: name and head are the two words behind the stamp; nobody else looks before the stamp is set.
+        // SAFETY: two words of the slot; nobody else looks before the stamp is set.
         unsafe {
-            slot.add(8).cast::<i64>().write(parcel.name);
-            slot.add(16).cast::<u64>().write(head);
+            self.at(slot + NAME).cast::<i64>().write(batch.bundle.order.shim);
+            self.at(slot + LENGTH).cast::<u64>().write(kept);
         }
-        self.stamp_word(sequence).store(stamp(sequence, FULL), Release);
-        // Before the caller looks whether the reader sleeps: the reader looks at the stamp after it said that it will.
+        self.claims(sequence).store(u64::from(batch.len()) << 32, Relaxed);
+        self.atomic(slot + STAMP).store(sequence + 1, Release);
+        // Before the caller looks whether the worker sleeps: the worker looks at the stamp after it said that it will.
         fence(SeqCst);
         Ok(())
     }
 
-    fn hand_over(&self, sequence: u64, message: &Message) -> Result<()> {
-        let cell = self.0.ring_cell(sequence % SLOTS, STRIDE);
+    /// The worker's side: whether there is a batch.
+    #[inline]
+    pub(crate) fn is_there(&self, sequence: u64) -> bool {
+        self.atomic(Lane::slot(sequence) + STAMP).load(Acquire) == sequence + 1
+    }
+
+    /// The worker's side: reads a batch that is there.
+    pub(crate) fn read(&self, sequence: u64) -> Result<Handed> {
+        let slot = Lane::slot(sequence);
+        // SAFETY: the stamp was read with acquire, so the words behind it are those that the pool wrote before.
+        let (name, kept) = unsafe {
+            (self.at(slot + NAME).cast::<i64>().read(), self.at(slot + LENGTH).cast::<u64>().read())
+        };
+        let content = if kept & IN_MESSAGE != 0 {
+            Content::Message(self.take(sequence % SLOTS)?)
+        } else {
+            let len = (kept as u32 as usize).min(INLINE);
+            let mut words = [0_u64; INLINE / 8];
+            // SAFETY: `len` bytes behind the slot's head, written before the stamp, into as many words.
+            unsafe {
+                let from = self.at(slot + INLINE_AT).cast_const();
+                std::ptr::copy_nonoverlapping(from, words.as_mut_ptr().cast::<u8>(), len);
+            }
+            Content::Inline(words, len)
+        };
+        Ok(Handed { name, content })
+    }
+
+    /// The worker's side: begins the next task of the batch; `None` if no more are to be had.
+    #[inline]
+    pub(crate) fn claim(&self, sequence: u64) -> Option<u32> {
+        let seen = self.claims(sequence).fetch_add(1, SeqCst);
+        let next = seen as u32;
+        (u64::from(next) < seen >> 32).then_some(next)
+    }
+
+    /// The pool's side: how many tasks of the batch were begun.
+    pub(crate) fn begun(&self, sequence: u64) -> u32 {
+        let seen = self.claims(sequence).load(SeqCst);
+        (seen as u32).min((seen >> 32) as u32)
+    }
+
+    /// The pool's side: takes back what is behind the first `keep` tasks and was not begun. How many stay.
+    pub(crate) fn cut(&self, sequence: u64, keep: u32) -> u32 {
+        let claims = self.claims(sequence);
+        let mut seen = claims.load(SeqCst);
         loop {
-            let seen = cell.state();
+            let (limit, next) = ((seen >> 32) as u32, seen as u32);
+            let stay = keep.max(next).min(limit);
+            let lowered = u64::from(stay) << 32 | u64::from(next);
+            match claims.compare_exchange_weak(seen, lowered, SeqCst, SeqCst) {
+                Ok(_) => return stay,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Puts a large result, the worker's `number`th, into its cell. `false`: the cell is still in use.
+    pub(crate) fn try_put_result(&self, number: u64, message: &Message) -> Result<bool> {
+        self.hand_over(SLOTS + number % SLOTS, message, false)
+    }
+
+    /// Takes the `number`th large result.
+    pub(crate) fn take_result(&self, number: u64) -> Result<Message> {
+        self.take(SLOTS + number % SLOTS)
+    }
+
+    fn hand_over(&self, cell: u64, message: &Message, overwrite: bool) -> Result<bool> {
+        let place = self.0.ring_cell(cell, STRIDE);
+        loop {
+            let seen = place.state();
             match seen.status {
                 Status::Free => {
-                    if Object::put_into(self.0.session(), cell, seen, message.as_object())? {
-                        return Ok(());
+                    if Object::put_into(self.session(), place, seen, message.as_object())? {
+                        return Ok(true);
                     }
                 }
                 Status::Dead => {
-                    cell.bury(seen);
+                    place.bury(seen);
                 }
-                // The last round's message was never taken (its slot was revoked): it goes now.
-                Status::Full => drop(self.take_message(sequence)?),
-                _ => {
+                // The last round's message was never taken (its batch was taken back): it goes now.
+                Status::Full if overwrite => drop(self.take(cell)),
+                _ if overwrite => {
                     return Err(Error::Layout {
                         detail: format!("pool: a slot of a lane is in use: {seen:?}"),
                     });
                 }
+                _ => return Ok(false),
             }
         }
     }
 
-    fn take_message(&self, sequence: u64) -> Result<Option<Message>> {
-        let cell = self.0.ring_cell(sequence % SLOTS, STRIDE);
+    fn take(&self, cell: u64) -> Result<Message> {
+        let place = self.0.ring_cell(cell, STRIDE);
         loop {
-            let seen: CellState = cell.state();
-            if seen.status != Status::Full {
-                return Ok(None);
-            }
-            match Object::claim_for_take(self.0.session(), cell, seen)? {
-                Some(Taking::Message(object)) => return Message::from_object(object).map(Some),
-                Some(_) => return Ok(None),
+            let seen: CellState = place.state();
+            let claimed = if seen.status == Status::Full {
+                Object::claim_for_take(self.session(), place, seen)?
+            } else {
+                return Err(lost());
+            };
+            match claimed {
+                Some(Taking::Message(object)) => return Message::from_object(object),
+                Some(_) => return Err(lost()),
                 None => {}
             }
         }
     }
-
-    /// Whether the slot of that sequence can be read.
-    #[inline]
-    pub(crate) fn look(&self, sequence: u64) -> Found {
-        let word = self.stamp_word(sequence).load(Acquire);
-        if word == stamp(sequence, FULL) {
-            Found::Ready
-        } else if word == stamp(sequence, REVOKED) {
-            Found::Revoked
-        } else {
-            Found::Nothing
-        }
-    }
-
-    /// Takes a task: `false` if it was revoked in the last moment.
-    pub(crate) fn begin(&self, sequence: u64) -> bool {
-        let (full, taken) = (stamp(sequence, FULL), stamp(sequence, TAKEN));
-        self.stamp_word(sequence).compare_exchange(full, taken, AcqRel, Acquire).is_ok()
-    }
-
-    /// Takes a task back that nobody began. `true`: it is the pool's again.
-    pub(crate) fn revoke(&self, sequence: u64) -> bool {
-        let (full, revoked) = (stamp(sequence, FULL), stamp(sequence, REVOKED));
-        self.stamp_word(sequence).compare_exchange(full, revoked, AcqRel, Acquire).is_ok()
-    }
-
-    /// How far the worker, who is dead, came with a task without result.
-    pub(crate) fn fate(&self, sequence: u64) -> Fate {
-        if self.stamp_word(sequence).load(Acquire) == stamp(sequence, TAKEN) {
-            Fate::Begun
-        } else {
-            Fate::Untouched
-        }
-    }
-
-    /// Reads a slot that is ready (a result) or was begun (a task).
-    pub(crate) fn read(&self, sequence: u64) -> Result<Delivery> {
-        let slot = self.slot(sequence);
-        // SAFETY: the stamp was read with acquire, so the words behind it are those that the writer wrote before.
-        let (name, head) = unsafe { (slot.add(8).cast::<i64>().read(), slot.add(16).cast::<u64>().read()) };
-        let codec = Codec::try_from((head >> 32) as u8)?;
-        let content = if head & IN_MESSAGE != 0 {
-            Content::Message(self.take_message(sequence)?.ok_or_else(|| Error::Stale {
-                what: "a message of the pool that was lost with a process".into(),
-            })?)
-        } else {
-            let len = (head as u32 as usize).min(INLINE);
-            let mut bytes = [0; INLINE];
-            // SAFETY: `len` bytes behind the slot's head, written before the stamp.
-            unsafe { std::ptr::copy_nonoverlapping(slot.add(SLOT_HEAD as usize), bytes.as_mut_ptr(), len) };
-            Content::Inline(bytes, len)
-        };
-        Ok(Delivery { name, codec, content })
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ring() -> Ring {
-        let heap = Session::on_heap(0).unwrap();
-        let session = heap.member("pool").unwrap();
-        Ring::create(&session).unwrap()
-    }
-
-    fn parcel(bytes: &[u8]) -> Parcel<'_> {
-        Parcel { name: 7, codec: Codec::Plain, bytes, exports: Vec::new() }
-    }
-
-    #[test]
-    fn small_and_large_parcels_arrive_round_after_round() {
-        let ring = ring();
-        for sequence in 0..SLOTS * 3 {
-            let bytes = vec![sequence as u8; (sequence as usize * 37) % 900];
-            assert_eq!(ring.look(sequence), Found::Nothing);
-            ring.write(sequence, parcel(&bytes)).unwrap();
-            assert_eq!(ring.look(sequence), Found::Ready);
-            assert!(ring.begin(sequence) && !ring.revoke(sequence));
-            assert_eq!(ring.fate(sequence), Fate::Begun);
-            let got = ring.read(sequence).unwrap();
-            assert_eq!((got.name, got.bytes().unwrap()), (7, &bytes[..]));
-        }
-    }
-
-    #[test]
-    fn a_revoked_task_is_not_begun_and_its_message_is_released() {
-        let ring = ring();
-        let session = ring.0.session().clone();
-        let before = session.stats().objects;
-        let big = vec![1; 5000];
-        ring.write(0, parcel(&big)).unwrap();
-        assert!(ring.revoke(0) && !ring.begin(0));
-        assert_eq!((ring.look(0), ring.fate(0)), (Found::Revoked, Fate::Untouched));
-        ring.write(SLOTS, parcel(&big)).unwrap();
-        assert_eq!(
-            session.stats().objects,
-            before + 1,
-            "the older message went when the slot was used again"
-        );
-        drop(ring);
-        assert_eq!(session.stats().objects, before - 1, "and the younger with the ring");
-    }
+#[cold]
+fn lost() -> Error {
+    Error::Stale { what: "a message of the pool that was lost with a process".into() }
 }
+
+/// How the value of a slot is encoded travels in the batch's head ([`parcel`]), as it does for messages.
+pub(crate) const fn codec_byte(codec: Codec) -> u8 {
+    codec as u8
+}
+
+const _: () = assert!(RING_AT.is_multiple_of(64) && INLINE.is_multiple_of(8));

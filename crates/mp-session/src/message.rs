@@ -14,6 +14,7 @@
 
 use crate::primitive::Ordering::*;
 use std::any::Any;
+use std::ops::Range;
 
 use mp_wire::{Codec, Error, Result};
 
@@ -41,7 +42,20 @@ impl Message {
         payload: &[u8],
         exports: Vec<Box<dyn Any + Send>>,
     ) -> Result<Message> {
-        let len = payload.len() as u64;
+        Message::pack_parts(session, codec, &[payload], exports)
+    }
+
+    /// As [`Message::pack`], with the payload in several pieces.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pack_parts(
+        session: &Session,
+        codec: Codec,
+        parts: &[&[u8]],
+        exports: Vec<Box<dyn Any + Send>>,
+    ) -> Result<Message> {
+        let len = parts.iter().map(|part| part.len() as u64).sum::<u64>();
         if len > MAX_PAYLOAD {
             return Err(Error::LimitReached {
                 limit: "size of a message".into(),
@@ -64,8 +78,11 @@ impl Message {
                 words.write(count | (codec as u64) << 32);
                 words.add(1).write(len);
                 words.add(2).write_bytes(0, count as usize);
-                let to = bytes.as_ptr().add((MESSAGE_LIST + list) as usize);
-                std::ptr::copy_nonoverlapping(payload.as_ptr(), to, payload.len());
+                let mut to = bytes.as_ptr().add((MESSAGE_LIST + list) as usize);
+                for part in parts {
+                    std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+                    to = to.add(part.len());
+                }
             }
         })?;
         let message = Message(object);
@@ -121,9 +138,17 @@ impl Message {
     /// # Errors
     /// As [`Object::create`].
     pub fn imports(&self) -> Result<Vec<Box<dyn Any + Send>>> {
+        self.imports_in(0..usize::MAX)
+    }
+
+    /// As [`Message::imports`], those of the references in that range of their order.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn imports_in(&self, range: Range<usize>) -> Result<Vec<Box<dyn Any + Send>>> {
         let (_, _, count) = self.head()?;
         let session = self.0.session();
-        (0..count)
+        (range.start as u64..count.min(range.end as u64))
             .map(|i| Ok(Box::new(Object::share(session, self.list_word(i)?)?) as Box<dyn Any + Send>))
             .collect()
     }

@@ -66,6 +66,7 @@ compile_error!("mp runs on Linux, Windows and macOS");
 mod imp;
 
 pub mod beacon;
+pub mod clock;
 pub mod command;
 pub mod forking;
 pub mod handle;
@@ -87,6 +88,7 @@ pub mod tree;
 #[doc(no_inline)]
 pub use crate::{
     beacon::{Beacon, beacon_link, beacon_notify, beacon_unlink},
+    clock::shared_nanos,
     command::inherit_descriptors,
     forking::{Channel, Forked, can_fork_siblings, fork, fork_sibling, replace_stdio},
     handle::{AsOsHandle, adopt_handle, duplicate_handle, number_to_inherit},

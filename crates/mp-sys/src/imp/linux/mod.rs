@@ -4,7 +4,7 @@ mod advice;
 pub(crate) mod beacon;
 mod cgroup;
 pub(crate) mod channel;
-pub(crate) use super::unix::{command, handles, signals, streams};
+pub(crate) use super::unix::{clock, command, handles, signals, streams};
 pub(crate) mod fork_guard;
 pub(crate) mod forking;
 mod futex;

@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod child;
+pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod descriptor;
 pub(crate) mod forking;

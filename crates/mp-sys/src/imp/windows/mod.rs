@@ -2,6 +2,7 @@
 
 pub(crate) mod beacon;
 pub(crate) mod child;
+pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod command_line;
 pub(crate) mod fork_guard;
