@@ -13,7 +13,9 @@ pub(crate) mod spawn;
 pub(crate) mod tree;
 mod wait_on_address;
 
-pub(crate) use super::unix::{child, clock, command, handles, liveness, local, poll, signals, socket, streams};
+pub(crate) use super::unix::{
+    child, clock, command, handles, liveness, local, poll, signals, socket, streams,
+};
 
 pub(crate) mod channel {
     //! There is none: local sockets keep no message boundaries here.
