@@ -13,19 +13,28 @@ fn main() {
 }
 
 #[cfg(target_os = "linux")]
+#[path = "pipe/peers.rs"]
+mod peers;
+
+#[cfg(target_os = "linux")]
 mod linux {
     use std::cell::RefCell;
     use std::hint::black_box;
     use std::time::{Duration, Instant};
 
+    use super::peers::{self, End, IpcChannel, LocalSocket};
+    use mp_benches::floors::Burner;
     use mp_benches::sockets::SocketPeer;
-    use mp_benches::table::{Unit, timed};
+    use mp_benches::table::{Unit, timed, timed_with_cpu};
     use mp_benches::{Failure, Goal, Placement, Python, Spent, Table};
-    use mp_pipe::Connection;
+    use mp_pipe::{Connection, Link};
     use mp_process::Process;
+    use mp_shared::SharedMemory;
 
     /// Longer than anybody spins.
     const PAUSE: Duration = Duration::from_micros(300);
+    /// A stranger is to have at least 0.9 of the bare socket.
+    const STRANGERS: Goal = Goal::Times(1.0 / 0.9, "socket pair");
 
     pub(crate) fn main() {
         mp_benches::placed(&[Placement::TWO, Placement::ONE], tables);
@@ -33,51 +42,10 @@ mod linux {
 
     fn tables(placement: Placement) {
         // Forked while there is one thread.
-        let socket = SocketPeer::start();
-        if let Err(error) = all(placement, socket) {
+        let bare = SocketPeer::start().and_then(|socket| Ok((socket, SocketPeer::over_pipes()?)));
+        if let Err(error) = all(placement, bare) {
             println!("pipe: {error}");
         }
-    }
-
-    /// The other end, in a process of its own: as many messages as it is told, answered each, or once after the last.
-    fn peer(end: Connection) -> mp_pipe::Result<()> {
-        while let Ok((count, size, each)) = end.recv::<(u32, usize, bool)>() {
-            let mut message = vec![0; size];
-            for _ in 0..count {
-                end.recv_bytes_into(&mut message)?;
-                if each {
-                    end.send_bytes(&message)?;
-                }
-            }
-            if !each {
-                end.send(())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn round_trips(
-        end: &Connection,
-        count: u32,
-        message: &[u8],
-        mut between: impl FnMut(),
-    ) -> mp_pipe::Result<()> {
-        end.send((count, message.len(), true))?;
-        let mut answer = vec![0; message.len()];
-        for _ in 0..count {
-            end.send_bytes(message)?;
-            end.recv_bytes_into(&mut answer)?;
-            between();
-        }
-        Ok(())
-    }
-
-    fn one_way(end: &Connection, count: u32, message: &[u8]) -> mp_pipe::Result<()> {
-        end.send((count, message.len(), false))?;
-        for _ in 0..count {
-            end.send_bytes(message)?;
-        }
-        end.recv()
     }
 
     /// Without the pauses.
@@ -92,36 +60,94 @@ mod linux {
         Ok(Spent { wall: begin.elapsed().saturating_sub(paused), cpu: None })
     }
 
-    fn all(placement: Placement, socket: std::io::Result<SocketPeer>) -> Result<(), Failure> {
-        let socket = RefCell::new(socket?);
-        let (ours, theirs) = mp_pipe::pipe()?;
-        let child = Process::spawn(peer, (theirs,))?;
-        let python = Python::start().inspect_err(|reason| println!("pipe: {reason}")).ok();
-        let has_python = python.is_some();
-        let python = RefCell::new(python);
-        let ask = |what: &str, n: u32| match python.borrow_mut().as_mut() {
-            Some(python) => python.run(what, n),
-            None => Err("no CPython".into()),
-        };
+    /// Everybody that there is to be measured.
+    struct All {
+        pipe: Connection,
+        child: u32,
+        link: Link,
+        socket: RefCell<SocketPeer>,
+        pipes: RefCell<SocketPeer>,
+        ipc: Option<IpcChannel>,
+        local: Option<RefCell<LocalSocket>>,
+        python: Option<RefCell<Python>>,
+    }
 
+    impl All {
+        fn ask(&self, what: &str, n: u32) -> Result<Spent, Failure> {
+            self.python.as_ref().ok_or("no CPython")?.borrow_mut().run(what, n)
+        }
+    }
+
+    fn all(placement: Placement, bare: std::io::Result<(SocketPeer, SocketPeer)>) -> Result<(), Failure> {
+        let (socket, pipes) = bare?;
+        let (pipe, theirs) = mp_pipe::pipe()?;
+        let child = Process::spawn(peers::at_a_pipe, (theirs,))?;
+        let (link, theirs) = Link::pair()?;
+        let at_a_link = Process::spawn(peers::at_a_link, (theirs,))?;
+        let told = |what: &'static str| move |reason: &Failure| println!("pipe: {what}: {reason}");
+        let all = All {
+            pipe,
+            child: child.pid(),
+            link,
+            socket: RefCell::new(socket),
+            pipes: RefCell::new(pipes),
+            ipc: IpcChannel::start().inspect_err(told("ipc-channel")).ok(),
+            local: LocalSocket::start().inspect_err(told("interprocess")).ok().map(RefCell::new),
+            python: Python::start().inspect_err(told("CPython")).ok().map(RefCell::new),
+        };
+        there_and_back(placement, &all);
+        one_way(placement, &all);
+        blocks(placement)?;
+        drop(all);
+        child.join()?;
+        at_a_link.join()?;
+        Ok(())
+    }
+
+    fn there_and_back(placement: Placement, all: &All) {
         let mut table = Table::new("pipe: 64 bytes there and back", Unit::Micros, placement);
         let message = [7; 64];
-        let hot = if placement == Placement::TWO { &[Goal::AtMost(0.5)][..] } else { &[] };
-        table.row("mp pipe", 20_000, hot, |n| timed(|| Ok(round_trips(&ours, n, &message, || {})?)));
+        let two = placement == Placement::TWO;
+        let hot = if two { &[Goal::AtMost(0.5)][..] } else { &[] };
+        table.row("mp pipe", 20_000, hot, |n| {
+            timed_with_cpu(&[all.child], || Ok(all.pipe.round_trips(n, &message, || {})?))
+        });
+        if two {
+            table.row("mp pipe, 3 processes on 2 cores", 5_000, &[], |n| {
+                let _burner = Burner::start()?;
+                timed(|| Ok(all.pipe.round_trips(n, &message, || {})?))
+            });
+        }
         table.row("mp pipe, asleep", 300, &[Goal::Times(1.1, "socket pair, asleep")], |n| {
-            rested(|pause| Ok(round_trips(&ours, n, &message, pause)?))
+            rested(|pause| Ok(all.pipe.round_trips(n, &message, pause)?))
+        });
+        table.row("mp link, for strangers", 3_000, &[STRANGERS], |n| {
+            timed(|| Ok(all.link.round_trips(n, &message, || {})?))
         });
         table.row("socket pair", 3_000, &[], |n| {
-            timed(|| Ok(socket.borrow_mut().round_trips(n, &message, || {})?))
+            timed(|| Ok(all.socket.borrow_mut().round_trips(n, &message, || {})?))
         });
         table.row("socket pair, asleep", 300, &[], |n| {
-            rested(|pause| Ok(socket.borrow_mut().round_trips(n, &message, pause)?))
+            rested(|pause| Ok(all.socket.borrow_mut().round_trips(n, &message, pause)?))
         });
-        if has_python {
-            table.row("CPython Pipe", 1_000, &[], |n| ask("pipe_rtt", n));
+        table.row("pipe(2)", 3_000, &[], |n| {
+            timed(|| Ok(all.pipes.borrow_mut().round_trips(n, &message, || {})?))
+        });
+        if let Some(ipc) = &all.ipc {
+            table.row("ipc-channel, bytes", 1_000, &[], |n| timed(|| ipc.round_trips(n, &message)));
+        }
+        if let Some(local) = &all.local {
+            table.row("interprocess local socket", 3_000, &[], |n| {
+                timed(|| Ok(local.borrow_mut().round_trips(n, &message)?))
+            });
+        }
+        if all.python.is_some() {
+            table.row("CPython Pipe", 1_000, &[], |n| all.ask("pipe_rtt", n));
         }
         table.measure();
+    }
 
+    fn one_way(placement: Placement, all: &All) {
         let sizes: [(&str, usize, u32, Goal, &str); 3] = [
             ("pipe: 64 bytes, one way", 64, 200_000, Goal::AtMost(100.0), "pipe_64"),
             // 15 and 12 GB/s.
@@ -133,21 +159,55 @@ mod linux {
             let mut copy = message.clone();
             let mut table = Table::new(title, Unit::Nanos, placement);
             let goals = if placement == Placement::TWO { &[goal][..] } else { &[] };
-            table.row("mp pipe", count, goals, |n| timed(|| Ok(one_way(&ours, n, &message)?)));
-            table.row("socket pair", (count / 10).max(100), &[], |n| {
-                timed(|| Ok(socket.borrow_mut().one_way(n, &message)?))
+            let few = (count / 10).max(100);
+            table.row("mp pipe", count, goals, |n| {
+                timed_with_cpu(&[all.child], || Ok(all.pipe.one_way(n, &message)?))
             });
+            table.row("mp link, for strangers", few, &[STRANGERS], |n| {
+                timed(|| Ok(all.link.one_way(n, &message)?))
+            });
+            table.row("socket pair", few, &[], |n| {
+                timed(|| Ok(all.socket.borrow_mut().one_way(n, &message)?))
+            });
+            table.row("pipe(2)", few, &[], |n| timed(|| Ok(all.pipes.borrow_mut().one_way(n, &message)?)));
+            if let Some(ipc) = &all.ipc {
+                table.row("ipc-channel, bytes", few, &[], |n| timed(|| ipc.one_way(n, &message)));
+            }
+            if let Some(local) = &all.local {
+                table.row("interprocess local socket", few, &[], |n| {
+                    timed(|| Ok(local.borrow_mut().one_way(n, &message)?))
+                });
+            }
             table.row("memcpy, one copy", count, &[], |n| {
                 timed(|| {
                     (0..n).for_each(|_| black_box(&mut copy).copy_from_slice(black_box(&message)));
                     Ok(())
                 })
             });
-            if has_python {
-                table.row("CPython Pipe, bytes", (count / 20).max(50), &[], |n| ask(what, n));
+            if all.python.is_some() {
+                table.row("CPython Pipe, bytes", (count / 20).max(50), &[], |n| all.ask(what, n));
             }
             table.measure();
         }
+    }
+
+    /// A megabyte that nobody copies.
+    fn blocks(placement: Placement) -> Result<(), Failure> {
+        let (ours, theirs) = mp_pipe::pipe()?;
+        let child = Process::spawn(peers::of_blocks, (theirs,))?;
+        let block = SharedMemory::new(1 << 20)?;
+        let mut table = Table::new("pipe: a shared block of 1 MiB, handed over", Unit::Micros, placement);
+        let goals = if placement == Placement::TWO { &[Goal::AtMost(2.0)][..] } else { &[] };
+        table.row("mp pipe", 20_000, goals, |n| {
+            timed(|| {
+                ours.send(n)?;
+                for _ in 0..n {
+                    ours.send(block.clone())?;
+                }
+                Ok(ours.recv::<()>()?)
+            })
+        });
+        table.measure();
         drop(ours);
         child.join()?;
         Ok(())

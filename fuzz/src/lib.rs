@@ -12,6 +12,8 @@
 //! | `session_header` | the first page of a session's memory | whoever made the inherited memory |
 //! | `ticket_parse` | `MP_SESSION`, `MP_FORK_SERVER`, names of members and threads | whoever made the environment |
 //! | `spec_read` | what a child is to be | the parent |
+//! | `link_frames` | frames on a stream | any program that may connect |
+//! | `link_challenge` | the proof that somebody has the key | any program that may connect |
 //!
 //! What a lying member writes into the words of the session itself (counts, states, tags) is not here: members run our code and may
 //! die at any instruction, but do not lie.

@@ -71,6 +71,32 @@ fn outcomes() -> Vec<Vec<u8>> {
     outcomes.iter().map(write).collect()
 }
 
+/// Streams, behind a byte that says how they are received.
+fn frames() -> Vec<Vec<u8>> {
+    let stream = b"\0\0\0\x05hello\0\0\0\0\0\0\0\x01x".to_vec();
+    let long = b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x03abc\0\0\0\x02cu".to_vec();
+    let claims = b"\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff".to_vec();
+    let negative = b"\0\0\0\x01y\x80\0\0\0".to_vec();
+    let all = [stream, long, claims, negative];
+    all.into_iter().flat_map(|s| [0, 77, 128, 255].map(|how| with_head(&[how], s.clone()))).collect()
+}
+
+/// What the other side of a proof says, each frame behind its length.
+fn proofs() -> Vec<Vec<u8>> {
+    let script = |frames: &[&[u8]]| {
+        frames.iter().flat_map(|frame| [&[frame.len() as u8][..], *frame].concat()).collect::<Vec<u8>>()
+    };
+    let random = [7; 40];
+    let new = [b"#CHALLENGE#{sha3_256}", &random[..]].concat();
+    let old = [b"#CHALLENGE#", &random[..20]].concat();
+    vec![
+        script(&[&new, b"#WELCOME#"]),
+        script(&[&old, b"#FAILURE#"]),
+        script(&[&[b"{sha384}", &random[..]].concat()]),
+        script(&[&random[..16]]),
+    ]
+}
+
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     vec![
         ("codec_decode", values()),
@@ -84,6 +110,8 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("session_header", vec![vec![0, 0, 77], vec![8, 0, 2], vec![16, 0, 0]]),
         ("ticket_parse", vec![b"3,4,100000000".to_vec(), b"5,3,4,100000002".to_vec(), vec![0; 8]]),
         ("spec_read", mp_process::fuzzing::specs()),
+        ("link_frames", frames()),
+        ("link_challenge", proofs()),
     ]
 }
 

@@ -5,10 +5,12 @@ use std::fmt;
 use std::time::Duration;
 
 use mp_session::{Message as SessionMessage, Object, Role, Session};
+use mp_sys::BorrowedOsHandle;
 use mp_wire::{Codec, Error, Message, Result, carrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::deadline::Deadline;
+use crate::descriptor::Descriptor;
 use crate::end::End;
 use crate::errors::{RecvIntoError, SendError};
 use crate::receive::{Buffer, Received};
@@ -261,6 +263,25 @@ impl Connection {
     /// Until there is a message, the end, or the time is up; with [`Duration::ZERO`] not at all, with [`Duration::MAX`] for ever.
     pub fn poll(&self, timeout: Duration) -> Result<bool> {
         self.end.poll(Deadline::after(timeout))
+    }
+
+    /// A descriptor that is readable when there is something to receive or the other end is gone, for event loops that take descriptors and nothing else (Python's
+    /// `fileno`). It is made when it is first asked for; do not read from it. For waiting on many things [`WaitSet`](mp_session::WaitSet) needs none.
+    ///
+    /// It follows what *this* handle receives. Where several handles or processes receive at one end, it may be readable and another one faster.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the process has no descriptors left; what [`Session::current`] returns.
+    ///
+    /// # Platform
+    /// The reading end of an anonymous pipe.
+    pub fn descriptor(&self) -> Result<BorrowedOsHandle<'_>> {
+        let end = &self.end;
+        if end.descriptor.get().is_none() {
+            // Another thread may be faster: then this one is dropped.
+            let _ = end.descriptor.set(Descriptor::new(end)?);
+        }
+        end.descriptor.get().map(Descriptor::handle).ok_or(Error::Empty)
     }
 
     /// A second handle for the same end. The end is closed when both are gone.

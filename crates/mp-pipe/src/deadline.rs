@@ -24,6 +24,11 @@ impl Deadline {
         Instant::now().checked_add(time).map_or(Deadline::Never, Deadline::At)
     }
 
+    /// Whether a time was set that has come.
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Deadline::At(until) if Instant::now() >= until)
+    }
+
     /// The time for a call of the system's; one that has passed only looks.
     pub(crate) fn instant(self) -> Option<Instant> {
         match self {

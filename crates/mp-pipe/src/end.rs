@@ -8,6 +8,7 @@
 //! first and then looks again. So of two that cross one sees the other.
 
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use mp_session::primitive::{AtomicU64, Ordering::*};
 use mp_session::{Blueprint, Kind as ObjectKind, Message, Object, Role, Session, Shape, ThreadId};
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::cells;
 use crate::deadline::Deadline;
+use crate::descriptor::Descriptor;
 use crate::frame::{Frame, HEAD, Kind, size_of_frame};
 use crate::receive::Partial;
 use crate::stream::{STREAM_REST, Stream};
@@ -43,6 +45,8 @@ pub(crate) struct End {
     pub(crate) tail_seen: AtomicU64,
     /// A message in parts of which some have come.
     pub(crate) partial: Mutex<Option<Partial>>,
+    /// If somebody wants one.
+    pub(crate) descriptor: OnceLock<Descriptor>,
 }
 
 impl End {
@@ -100,6 +104,7 @@ impl End {
             head_seen: AtomicU64::new(out.head().load(Acquire)),
             tail_seen: AtomicU64::new(incoming.head().load(Acquire)),
             partial: Mutex::new(None),
+            descriptor: OnceLock::new(),
             object,
             cells,
             out,
@@ -115,7 +120,11 @@ impl End {
     }
 
     pub(crate) fn peer(&self) -> Role {
-        match self.object.role() {
+        End::other(self.object.role())
+    }
+
+    pub(crate) fn other(role: Role) -> Role {
+        match role {
             Role::First => Role::Second,
             Role::Second => Role::First,
         }

@@ -62,9 +62,13 @@ mod cells;
 mod client;
 mod connection;
 mod deadline;
+mod descriptor;
 mod end;
 mod errors;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 mod listener;
 mod one_way;

@@ -8,6 +8,12 @@ mod outlet;
 mod values;
 mod wire;
 
+/// For the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::challenge::{Frames, answer, deliver};
+}
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -52,7 +58,7 @@ pub const DEFAULT_MAX_MESSAGE: u64 = 1 << 30;
 /// let (ours, theirs) = Link::pair()?;
 /// ours.send_bytes(b"hello")?;
 /// assert_eq!(theirs.recv_bytes()?, b"hello");
-/// theirs.send(("a value", 1.5))?;
+/// theirs.send(("a value".to_owned(), 1.5))?;
 /// assert_eq!(ours.recv::<(String, f64)>()?, ("a value".to_owned(), 1.5));
 /// drop(ours);
 /// assert!(theirs.recv_bytes().unwrap_err().is_closed());

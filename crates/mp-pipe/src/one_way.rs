@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use mp_sys::BorrowedOsHandle;
 use mp_wire::{Error, Message, Result, carrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -69,6 +70,14 @@ impl Reader {
     /// As there.
     pub fn poll(&self, timeout: Duration) -> Result<bool> {
         self.0.poll(timeout)
+    }
+
+    /// As [`Connection::descriptor`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn descriptor(&self) -> Result<BorrowedOsHandle<'_>> {
+        self.0.descriptor()
     }
 }
 

@@ -62,7 +62,16 @@ impl Buffer<'_> {
 
 impl End {
     /// Receives one message. `None`: the deadline came first; parts of a message that have come are kept for the next call.
-    pub(crate) fn receive(&self, deadline: Deadline, mut buffer: Buffer<'_>) -> Result<Option<Received>> {
+    #[inline]
+    pub(crate) fn receive(&self, deadline: Deadline, buffer: Buffer<'_>) -> Result<Option<Received>> {
+        let received = self.take(deadline, buffer);
+        if let Some(descriptor) = self.descriptor.get() {
+            descriptor.rearm();
+        }
+        received
+    }
+
+    fn take(&self, deadline: Deadline, mut buffer: Buffer<'_>) -> Result<Option<Received>> {
         let turn = Turn::take(self.object.session(), self.incoming.reader(), self.waiters(), deadline)?;
         if turn.is_none() {
             return Ok(None);
@@ -95,6 +104,10 @@ impl End {
                 Kind::More | Kind::Last => {
                     if let Some(partial) = self.continue_parts(head, frame)? {
                         return Ok(Some(buffer.parts(partial)));
+                    }
+                    // A message without an end must not outlast it.
+                    if deadline.is_over() {
+                        return Ok(None);
                     }
                 }
             }

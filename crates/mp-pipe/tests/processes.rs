@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Actor, Board, LIMIT, PROMPT, arguments, until};
-use mp_pipe::{Connection, Error, pipe, pipe_with_capacity};
+use mp_pipe::{Address, Client, Connection, Error, Listener, pipe, pipe_with_capacity};
 
 /// What a child does with its end; the board counts: 0 messages sent or received, 1 arrived.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -21,6 +21,21 @@ enum Part {
     Send(u64),
     /// Wait for a message that does not come.
     Wait,
+    /// Send messages of 64 MiB, numbered, until killed.
+    Large,
+    /// The same, over a link to there.
+    LargeLink(Address),
+}
+
+const LARGE: usize = 64 << 20;
+
+/// A message of which each page says which message and which page it is.
+fn large(number: u64) -> Vec<u8> {
+    let mut bytes = vec![0; LARGE];
+    for (i, page) in bytes.chunks_exact_mut(4096).enumerate() {
+        page[..8].copy_from_slice(&(number << 32 | i as u64).to_le_bytes());
+    }
+    bytes
 }
 
 #[test]
@@ -55,6 +70,17 @@ fn actor() {
             board.add(0);
         },
         Part::Send(count) => (0..count).for_each(|i| end.send(i).unwrap()),
+        Part::Large => {
+            for i in 0.. {
+                end.send_bytes(&large(i)).unwrap();
+            }
+        }
+        Part::LargeLink(address) => {
+            let link = Client::new().connect(address).unwrap();
+            for i in 0.. {
+                link.send_bytes(&large(i)).unwrap();
+            }
+        }
         Part::Wait => assert!(end.recv::<()>().unwrap_err().is_closed()),
     }
 }
@@ -227,4 +253,60 @@ fn a_sleeper_learns_of_a_death_in_time() {
         let (killed, _child) = killer.join().unwrap();
         assert!(told.saturating_duration_since(killed) < Duration::from_secs(2));
     }
+}
+
+/// Acceptance test 11: a writer is killed somewhere in a message of 64 MiB. What comes is whole messages and a clean end, and no wait is longer than it was
+/// told to be. `MP_TEST_ROUNDS` (6) says how often.
+#[test]
+fn a_writer_killed_in_a_large_message() {
+    const SLICE: Duration = Duration::from_millis(5);
+    let rounds = std::env::var("MP_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(6_u64);
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    let (mut latest, mut torn) = (Duration::ZERO, 0);
+    for round in 0..rounds {
+        let (ours, theirs) = pipe().unwrap();
+        let listener = Listener::builder().bind(Address::tcp(("127.0.0.1", 0)).unwrap()).unwrap();
+        let over_link = round % 2 == 1;
+        let part = if over_link { Part::LargeLink(listener.address().clone()) } else { Part::Large };
+        let mut child = Actor::start("actor", "large", &(part, theirs, Board::new()));
+        let link = over_link.then(|| listener.accept_timeout(LIMIT).unwrap());
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // From the first bytes on, into the third message.
+        let (begin, life) = (Instant::now(), Duration::from_micros(random % 60_000));
+        let (mut next, mut killed) = (0, false);
+        let end = loop {
+            if !killed && begin.elapsed() > life {
+                child.kill();
+                killed = true;
+            }
+            let asked = Instant::now();
+            let got = match &link {
+                Some(link) => link.recv_bytes_timeout(SLICE),
+                None => ours.recv_bytes_timeout(SLICE),
+            };
+            match got {
+                Ok(bytes) => {
+                    assert_eq!(bytes.len(), LARGE);
+                    for (i, page) in bytes.chunks_exact(4096).enumerate() {
+                        assert_eq!(
+                            page[..8],
+                            (next << 32 | i as u64).to_le_bytes(),
+                            "message {next}, page {i}"
+                        );
+                    }
+                    next += 1;
+                }
+                Err(Error::TimedOut { .. }) => {}
+                Err(Error::Torn { .. }) => torn += 1,
+                Err(error) => break error,
+            }
+            latest = latest.max(asked.elapsed().saturating_sub(SLICE));
+            assert!(begin.elapsed() < LIMIT * 3, "round {round} does not end");
+        };
+        assert!(killed && matches!(end, Error::Disconnected { .. }), "{end}");
+    }
+    println!("{torn} of {rounds} messages were cut off; the latest answer came {latest:?} too late");
+    assert!(torn <= rounds && latest < Duration::from_secs(2), "{torn} torn, {latest:?} late");
 }

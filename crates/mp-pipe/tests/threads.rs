@@ -344,3 +344,36 @@ fn connections_can_be_waited_for_together() {
     assert!(ready.contains(&12), "the end is something to be told: {ready:?}");
     dropper.join().unwrap();
 }
+
+/// For somebody's own event loop: readable as long as there is something, and not otherwise.
+#[test]
+fn the_descriptor_follows_the_end() {
+    let (a, b) = pipe_with_capacity(4096).unwrap();
+    let descriptor = mp_sys::duplicate_handle(b.descriptor().unwrap()).unwrap();
+    let readable = |time: Duration| {
+        let awaited =
+            mp_sys::local::Awaited { handle: mp_sys::AsOsHandle::as_os_handle(&descriptor), to_write: false };
+        match mp_sys::local::ready(&[awaited], Some(Instant::now() + time)) {
+            Ok(ready) => Some(ready[0]),
+            Err(e) if e.kind() == std::io::ErrorKind::Unsupported => None,
+            Err(e) => panic!("{e}"),
+        }
+    };
+    if readable(Duration::ZERO).is_none() {
+        println!("skipped: polling the descriptor of a pipe (this system polls sockets only)");
+        return;
+    }
+    for round in 0..20 {
+        assert_eq!(readable(Duration::ZERO), Some(false));
+        a.send(round).unwrap();
+        a.send(round + 1).unwrap();
+        assert_eq!(readable(SOON), Some(true));
+        assert_eq!(b.recv::<i32>(), Ok(round));
+        assert_eq!(readable(Duration::ZERO), Some(true), "there is one more");
+        assert_eq!(b.recv::<i32>(), Ok(round + 1));
+    }
+    drop(a);
+    assert_eq!(readable(SOON), Some(true), "the end is something to be told");
+    assert!(b.recv::<i32>().unwrap_err().is_closed());
+    assert_eq!(readable(SOON), Some(true));
+}

@@ -36,3 +36,31 @@ fn a_pool_refuses_them() {
     assert!(is_refused(cause), "{error:?}");
     assert_eq!(pool.apply(|a: u32| a + 1, (1,)), Ok(2));
 }
+
+/// A link goes to a child in its arguments, and files go over it.
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_child_carries_them() {
+    use mp::pipe::Link;
+
+    fn child(link: Link) -> mp::Result<()> {
+        loop {
+            match link.recv::<OsHandle<File>>() {
+                Ok(file) => link.send(file.metadata().is_ok())?,
+                Err(error) if error.is_closed() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    for method in mp::StartMethod::available() {
+        let (ours, theirs) = Link::pair().unwrap();
+        let child = Process::builder().start_method(*method).spawn(child, (theirs,)).unwrap();
+        for _ in 0..3 {
+            ours.send(file()).unwrap();
+            assert_eq!(ours.recv(), Ok(true));
+        }
+        drop(ours);
+        child.join().unwrap();
+    }
+}

@@ -2,7 +2,7 @@
 //! mutex, and all locks and signals are used. Nothing may hang, nothing may be wrong, nothing may be left.
 //!
 //! `MP_TORTURE_SECONDS` (3) and `MP_TORTURE_SEED` (of the clock) choose how long and which; `MP_TORTURE_ONLY` names suites
-//! (`pool`, `queue`, `sync`, with commas in between). `cargo xtask torture` runs it for longer.
+//! (`pool`, `queue`, `pipe`, `sync`, with commas in between). `cargo xtask torture` runs it for longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mp::prelude::*;
 use mp::{Error, StartMethod};
 
+#[path = "torture/pipe.rs"]
+mod pipe;
 #[path = "torture/sync.rs"]
 mod sync;
 
@@ -235,6 +237,9 @@ fn everything_at_once_while_children_are_killed() {
             let dice = move |by: u32| Dice(seed.rotate_left(by + i as u32));
             if is_asked_for("queue") {
                 scope.spawn(move || talkers(&mut dice(17), until, *method));
+            }
+            if is_asked_for("pipe") {
+                scope.spawn(move || pipe::pipes(&mut dice(29), until, *method));
             }
             if is_asked_for("sync") {
                 scope.spawn(move || sync::locks(&mut dice(37), until, *method));

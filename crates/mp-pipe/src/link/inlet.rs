@@ -212,13 +212,16 @@ impl Inlet {
             let read = wire.read(to, &mut came, request.deadline);
             let noted = self.came(what, read.as_ref().map_or(0, |count| *count), came);
             match noted.and_then(|()| ended(what, true, read)) {
+                // A message without an end must not outlast the deadline.
+                Ok(Some(count)) if partial.have + count < total && is_over(request.deadline) => {
+                    partial.have += count;
+                    self.keep(partial, slice);
+                    return Ok(None);
+                }
                 Ok(Some(count)) => partial.have += count,
                 Err(error) if is_final(&error) => return Err(error),
                 stopped => {
-                    if let Some(slice) = slice {
-                        partial.bytes = slice[..partial.have].to_vec();
-                    }
-                    self.partial = Some(partial);
+                    self.keep(partial, slice);
                     return stopped.map(|_| None);
                 }
             }
@@ -234,6 +237,14 @@ impl Inlet {
             payload,
             handles: self.handles_until(self.position - self.unread().len() as u64),
         }))
+    }
+
+    /// For the next call.
+    fn keep(&mut self, mut partial: Partial, slice: Option<&mut [u8]>) {
+        if let Some(slice) = slice {
+            partial.bytes = slice[..partial.have].to_vec();
+        }
+        self.partial = Some(partial);
     }
 
     fn handles_until(&mut self, position: u64) -> Vec<OsHandle> {
@@ -306,6 +317,10 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::NotConnected
     )
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// Whether nothing can be received after this error.

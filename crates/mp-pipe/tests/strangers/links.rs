@@ -244,3 +244,100 @@ fn the_descriptor_tells_of_each_message() {
     }
     assert!(!readable());
 }
+
+#[cfg(unix)]
+mod handles {
+    //! Files and links inside messages.
+
+    use std::fs::File;
+    use std::io::{Read, Seek, Write};
+
+    use mp_pipe::Error;
+    use mp_session::OsHandle;
+
+    use super::super::{PATIENCE, bytes_of, over_tcp};
+    use super::Link;
+
+    /// A file without a name that says its number.
+    fn file(number: u32) -> OsHandle<File> {
+        let path = std::env::temp_dir().join(format!("mp-pipe-{}-{number}", std::process::id()));
+        let options = || File::options().read(true).write(true).create_new(true).open(&path);
+        let mut file = options().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.write_all(&number.to_le_bytes()).unwrap();
+        OsHandle(file)
+    }
+
+    fn number(file: &OsHandle<File>) -> u32 {
+        let mut bytes = [0; 4];
+        let mut file = &file.0;
+        file.rewind().unwrap();
+        file.read_exact(&mut bytes).unwrap();
+        u32::from_le_bytes(bytes)
+    }
+
+    /// Between messages without any, and as many as take several packets; each belongs to its message.
+    #[test]
+    fn files_arrive_with_their_messages() {
+        let (a, b) = Link::pair().unwrap();
+        let counts = [1, 0, 3, 300, 2, 253, 254];
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (n, count) in counts.into_iter().enumerate() {
+                    let files: Vec<_> = (0..count).map(|i| file(n as u32 * 1000 + i)).collect();
+                    a.send((files, vec![n as u8; n * 50_000])).unwrap();
+                    a.send_bytes(b"between").unwrap();
+                }
+            });
+            for (n, count) in counts.into_iter().enumerate() {
+                let (files, filler): (Vec<OsHandle<File>>, Vec<u8>) = b.recv_timeout(PATIENCE).unwrap();
+                assert_eq!(filler, vec![n as u8; n * 50_000]);
+                let numbers: Vec<u32> = files.iter().map(number).collect();
+                assert_eq!(numbers, (0..count).map(|i| n as u32 * 1000 + i).collect::<Vec<_>>());
+                assert_eq!(b.recv_bytes().unwrap(), b"between");
+            }
+        });
+    }
+
+    #[test]
+    fn files_that_are_not_asked_for_are_closed() {
+        let (a, b) = Link::pair().unwrap();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let writer = OsHandle(File::from(std::os::fd::OwnedFd::from(writer)));
+        a.send((writer, 1)).unwrap();
+        a.send(2_u8).unwrap();
+        b.recv_bytes().unwrap();
+        assert_eq!(b.recv::<u8>(), Ok(2));
+        let mut nothing = Vec::new();
+        reader.read_to_end(&mut nothing).unwrap(); // ends when nobody has the writer
+        assert!(nothing.is_empty());
+    }
+
+    #[test]
+    fn a_link_travels_over_a_link() {
+        let (a, b) = Link::pair().unwrap();
+        for (ours, theirs) in [Link::pair().unwrap(), over_tcp()] {
+            theirs.set_max_message(1000);
+            a.send(("take this".to_owned(), theirs)).unwrap();
+            let (_, moved) = b.recv::<(String, Link)>().unwrap();
+            let bytes = bytes_of(1, 1000);
+            moved.send_bytes(&bytes).unwrap();
+            assert_eq!(ours.recv_bytes().unwrap(), bytes);
+            ours.send_bytes(&[0; 1001]).unwrap();
+            assert!(matches!(moved.recv_bytes(), Err(Error::LimitReached { .. })));
+            drop(moved);
+            assert!(ours.recv_bytes().unwrap_err().is_closed(), "no copy was left behind");
+        }
+        let (ours, theirs) = over_tcp();
+        ours.send_bytes(b"one").unwrap();
+        ours.send_bytes(b"two").unwrap();
+        theirs.recv_bytes().unwrap();
+        match a.send(theirs) {
+            Err(error) => assert!(matches!(error, Error::InUse { .. }), "{error}"),
+            Ok(()) => drop(b.recv::<Link>().unwrap()), // the second one had not come yet
+        }
+        let (ours, _theirs) = over_tcp();
+        let refused = ours.send(file(1)).unwrap_err();
+        assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
+    }
+}

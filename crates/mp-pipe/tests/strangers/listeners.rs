@@ -67,7 +67,7 @@ fn a_file_that_a_dead_listener_left_is_replaced_and_others_are_not() {
 fn a_silent_one_delays_nobody() {
     let listener = Listener::bind(local(), KEY).unwrap();
     let silent: Vec<TcpStream> = (0..20).map(|_| stream(&listener)).collect();
-    let slowest = thread::scope(|scope| {
+    let mut times = thread::scope(|scope| {
         let (to, from) = std::sync::mpsc::channel();
         let address = listener.address().clone();
         scope.spawn(move || {
@@ -77,17 +77,20 @@ fn a_silent_one_delays_nobody() {
                 link.send(n).unwrap();
             }
         });
-        let (mut begun, mut slowest) = (Vec::new(), Duration::ZERO);
+        let (mut begun, mut times) = (Vec::new(), Vec::new());
         for _ in 0..199 {
             let link = listener.accept_timeout(PATIENCE).unwrap();
             let accepted = Instant::now();
             let n: usize = link.recv_timeout(PATIENCE).unwrap();
             begun.extend(from.try_iter());
-            slowest = slowest.max(accepted.saturating_duration_since(begun[n]));
+            times.push(accepted.saturating_duration_since(begun[n]));
         }
-        slowest
+        times
     });
-    println!("the slowest of 199 was accepted after {slowest:?}");
+    times.sort();
+    let (usual, slowest) = (times[times.len() / 2], times[times.len() - 1]);
+    println!("half of them were accepted within {usual:?}, the slowest of 199 after {slowest:?}");
+    assert!(usual < Duration::from_millis(100), "{usual:?}");
     assert!(slowest < Duration::from_secs(5), "less than anybody's time for a handshake: {slowest:?}");
     assert_eq!(listener.take_refused(), []);
     drop(silent);
