@@ -165,6 +165,7 @@ impl RawLock {
     }
 
     /// What the lock word says now.
+    #[inline]
     pub(crate) fn look(&self) -> Word {
         Word(self.word().load(Acquire))
     }
@@ -192,17 +193,31 @@ impl RawLock {
     /// word tells. The copy of a guard that a foreign fork made holds nothing.
     #[inline]
     pub(crate) fn give_back(&self, me: ThreadId) {
-        if !self.session.is_member() {
-            return;
+        if self.session.is_member() {
+            self.give_back_as_member(me);
         }
-        let mut seen = Word::owned_by(me);
-        while let Err(now) = self.word().compare_exchange(seen.0, seen.released().0, SeqCst, Relaxed) {
-            seen = Word(now);
-            if seen.owner() != Some(me) {
-                return;
+    }
+
+    /// The same for a process that is known not to be such a copy.
+    #[inline]
+    pub(crate) fn give_back_as_member(&self, me: ThreadId) {
+        let clean = self.word().compare_exchange(Word::owned_by(me).0, Word::FREE.0, SeqCst, Relaxed);
+        if clean.is_ok() || self.give_back_slow(me) {
+            self.session.wake_one(self.waiters());
+        }
+    }
+
+    /// A word with something more to say. `false`: it is not this thread's.
+    #[cold]
+    fn give_back_slow(&self, me: ThreadId) -> bool {
+        let mut seen = self.look();
+        while seen.owner() == Some(me) {
+            match self.word().compare_exchange(seen.0, seen.released().0, SeqCst, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = Word(now),
             }
         }
-        self.session.wake_one(self.waiters());
+        false
     }
 
     /// Gives back what a guard of this thread holds, which the session was told of ([`Session::begin_owning`]): so the name

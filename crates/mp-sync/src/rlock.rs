@@ -123,8 +123,11 @@ impl RLock {
     /// If it held the lock, the next one has it at once, and is told by [`RLockGuard::owner_died`].
     #[inline]
     pub fn lock(&self) -> Result<RLockGuard<'_>> {
-        let (me, taken) = self.take(Patience::Endless)?;
-        Ok(self.guard(me, taken.unwrap_or(Taken::Clean)))
+        let me = self.raw.me()?;
+        if self.take_at_once(me) {
+            return Ok(self.guard(me, Taken::Clean));
+        }
+        self.lock_slow(me)
     }
 
     /// Takes the lock by a guard if that needs no waiting.
@@ -159,7 +162,11 @@ impl RLock {
     /// half changed.
     #[inline]
     pub fn acquire(&self) -> Result<()> {
-        self.take(Patience::Endless).map(|_| ())
+        let me = self.raw.me()?;
+        if self.take_at_once(me) {
+            return Ok(());
+        }
+        self.take_slow(Word::owned_by(me), Patience::Endless).map(|_| ())
     }
 
     /// The same if that needs no waiting: Python's `acquire(block=False)`.
@@ -210,17 +217,28 @@ impl RLock {
     #[inline]
     fn take(&self, patience: Patience) -> Result<(ThreadId, Option<Taken>)> {
         let me = self.raw.me()?;
-        let holder = Word::owned_by(me);
-        let taken = if self.raw.look().owner() == Some(me) {
+        if self.take_at_once(me) {
+            return Ok((me, Some(Taken::Clean)));
+        }
+        Ok((me, self.take_slow(Word::owned_by(me), patience)?))
+    }
+
+    /// Takes it if it is this thread's already, or free with nothing to say.
+    #[inline]
+    fn take_at_once(&self, me: ThreadId) -> bool {
+        if self.raw.look().owner() == Some(me) {
             // Nobody else touches it.
             self.again().store(self.again().load(Relaxed) + 1, Relaxed);
-            Some(Taken::Clean)
-        } else if self.raw.take_if_free(holder) {
-            Some(Taken::Clean)
-        } else {
-            self.take_slow(holder, patience)?
-        };
-        Ok((me, taken))
+            return true;
+        }
+        self.raw.take_if_free(Word::owned_by(me))
+    }
+
+    #[cold]
+    fn lock_slow(&self, me: ThreadId) -> Result<RLockGuard<'_>> {
+        let taken = self.take_slow(Word::owned_by(me), Patience::Endless)?;
+        // Endless patience ends with the lock or an error.
+        Ok(self.guard(me, taken.unwrap_or(Taken::Clean)))
     }
 
     #[cold]
@@ -232,7 +250,7 @@ impl RLock {
         Ok(taken)
     }
 
-    /// Once. `false`: it is not the thread's.
+    /// Once, by a process that is no copy. `false`: it is not the thread's.
     #[inline]
     fn give_back(&self, me: ThreadId) -> bool {
         if self.raw.look().owner() != Some(me) {
@@ -242,7 +260,7 @@ impl RLock {
         if again > 0 {
             self.again().store(again - 1, Relaxed);
         } else {
-            self.raw.give_back(me);
+            self.raw.give_back_as_member(me);
         }
         true
     }
@@ -325,10 +343,19 @@ impl<'a> RLockGuard<'a> {
 impl Drop for RLockGuard<'_> {
     #[inline]
     fn drop(&mut self) {
+        // Taken out, so that what is dropped on the way that matters is nothing.
+        if let Some(died) = self.died.take() {
+            forget_news(died);
+        }
         if self.lock.raw.session().is_member() {
             self.lock.give_back(self.me);
         }
     }
+}
+
+#[cold]
+fn forget_news(died: Box<Ident>) {
+    drop(died);
 }
 
 impl fmt::Debug for RLockGuard<'_> {

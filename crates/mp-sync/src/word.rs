@@ -69,6 +69,7 @@ impl Word {
         self.thread().is_none()
     }
 
+    #[inline]
     pub(crate) fn is_anonymous(self) -> bool {
         self.0 & ANONYMOUS != 0
     }
@@ -82,11 +83,13 @@ impl Word {
     }
 
     /// The owner whose death gives the lock on: none of a free or an anonymous one.
+    #[inline]
     pub(crate) fn owner(self) -> Option<ThreadId> {
         (!self.is_free() && !self.is_anonymous()).then(|| self.thread())
     }
 
     /// Nobody's, with the flags that last.
+    #[inline]
     pub(crate) fn released(self) -> Word {
         Word(self.0 & Word::LASTING)
     }

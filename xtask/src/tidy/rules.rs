@@ -55,7 +55,10 @@ pub(super) fn package(folder: &str, manifest: &str, readme: bool) -> Vec<Finding
 
 /// The rules for a file of a crate's `src`.
 pub(super) fn file(source: &Source) -> Vec<Finding> {
-    [length, stubs, reasons, system, sleeps, atomics].into_iter().flat_map(|rule| rule(source)).collect()
+    [length, stubs, reasons, system, sleeps, clocks, atomics]
+        .into_iter()
+        .flat_map(|rule| rule(source))
+        .collect()
 }
 
 fn finding(source: &Source, rule: &'static str, offset: usize, what: impl Into<String>) -> Finding {
@@ -140,6 +143,17 @@ fn sleeps(source: &Source) -> Vec<Finding> {
         .collect()
 }
 
+/// A clock that somebody may set is no measure of how long to wait: no timeout changes with it.
+fn clocks(source: &Source) -> Vec<Finding> {
+    if is_test(source) {
+        return Vec::new();
+    }
+    let names =
+        ["SystemTime::now", "CLOCK_REALTIME", "FUTEX_CLOCK_REALTIME", "gettimeofday", "sem_timedwait"];
+    let places = names.into_iter().flat_map(|name| words(&source.library, name));
+    places.map(|at| finding(source, "clock", at, "time is measured by clocks that nobody sets")).collect()
+}
+
 /// What a model check does not know of, it cannot interleave. (Clippy's `disallowed-types` cannot tell a type from its re-export.)
 fn atomics(source: &Source) -> Vec<Finding> {
     let modelled = MODELLED_CRATES.iter().any(|folder| source.path.starts_with(&format!("{folder}/")));
@@ -181,6 +195,14 @@ mod tests {
             rules_broken(path, "#[cfg(test)]\nmod tests { fn f() { std::thread::sleep(x) } }"),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn nobody_looks_at_a_clock_that_can_be_set() {
+        let path = "crates/mp-sys/src/imp/linux/park.rs";
+        assert_eq!(rules_broken(path, "let now = SystemTime::now();"), ["clock"]);
+        assert_eq!(rules_broken(path, "wait(word, libc::CLOCK_REALTIME)"), ["clock"]);
+        assert_eq!(rules_broken(path, "wait(word, libc::CLOCK_MONOTONIC)"), [""; 0]);
     }
 
     #[test]

@@ -42,9 +42,10 @@ impl ForkGuard {
     #[inline]
     pub(crate) fn is_original(&self) -> bool {
         let word = self.word().load(Ordering::Relaxed);
-        if self.compares { word == process::id() } else { word != 0 }
+        if self.compares { is_our_pid(word) } else { word != 0 }
     }
 
+    #[inline]
     fn word(&self) -> &AtomicU32 {
         // SAFETY: mapped until the drop; zero is a value of it.
         unsafe { self.word.as_ref() }
@@ -60,4 +61,10 @@ impl Drop for ForkGuard {
 
 fn size() -> usize {
     crate::imp::unix::mapping::page_size()
+}
+
+/// Apart, so that whoever asks on a fast path need not prepare for a call.
+#[cold]
+fn is_our_pid(word: u32) -> bool {
+    word == process::id()
 }
