@@ -13,12 +13,14 @@
 //! | `pipe` | what does a message through a pipe cost, small and large, awake and asleep? |
 //! | `locks` | what do locks cost, alone, between two processes, asleep? |
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
+//! | `curves` | how do these grow? Drawn into `docs/figures` |
 //! | `wait` | what does it cost to wait for many things at once? |
 //! | `shared` | what do access to shared data, blocks of memory and their handles cost? |
 //!
 //! | file | idea |
 //! |---|---|
 //! | `table`, `options`, `record` | rows, rounds, medians, ratios, goals; what to run; figures for other programs |
+//! | `curve` | figures as pictures |
 //! | `machine` | placement on cores, CPU time |
 //! | `floors`, `mapped` | the bare system: what no library can beat |
 //! | `events` | eventfds, waited for by `poll` and `epoll` |
@@ -30,6 +32,7 @@
 
 #![cfg(target_os = "linux")]
 
+pub mod curve;
 pub mod events;
 pub mod floors;
 pub mod locks;

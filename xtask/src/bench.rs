@@ -2,7 +2,7 @@
 //!
 //! Each benchmark prints its own tables, with all of its peers. It also appends its figures to a file, from which the table at the end
 //! is made: a line for each goal, with the row of ours, what it is compared with, their ratio, the goal, and whether it is met. `--json`
-//! keeps that file. Goals are named `P1` to `P7`, by what they are about.
+//! keeps that file. Goals are named `P1` to `P7`, by what they are about. `cargo xtask bench curves` draws the pictures of `docs/performance.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +22,9 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
     ("P6", "shared memory", &["shared"]),
     ("P7", "manager", &["manager", "gateway"]),
 ];
+
+/// Takes long and has no goals: only when it is named.
+const CURVES: &str = "curves";
 
 #[derive(Debug, Default)]
 struct Options {
@@ -70,8 +73,9 @@ pub(crate) fn main(arguments: &[String]) -> Result<ExitCode> {
     {
         return Err(format!("no benchmark is called {unknown}; there are {}", there.join(", ")).into());
     }
+    let usual = |name: &String| options.names.is_empty() && name != CURVES;
     let wanted: Vec<&String> =
-        there.iter().filter(|name| options.names.is_empty() || options.names.contains(name)).collect();
+        there.iter().filter(|name| usual(name) || options.names.contains(name)).collect();
     let folder = project.target.join("bench");
     std::fs::create_dir_all(&folder)?;
     let mut build = project.cargo("bench");
