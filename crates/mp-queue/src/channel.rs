@@ -4,8 +4,9 @@
 //!
 //! Receivers sleep at the wait word of their role, senders at that of theirs. A put that published a message must see
 //! the receiver that went to sleep just now, or be seen by it: each side does its own (publishes a cell; enters the wait
-//! word), then a *sequentially consistent fence*, then looks at the other's. So of two such fences the later one sees
-//! what was done before the earlier one. The receiver's is in its `ready` closure, which runs again after it
+//! word), then looks at the other's, with a *sequentially consistent* operation or fence in between. So of two such
+//! the later one sees what was done before the earlier one. (Publishing and taking are such operations themselves; only who puts
+//! several messages has a fence behind the last one. A fence costs more than all the rest of a put.) The receiver's is in its `ready` closure, which runs again after it
 //! has entered. The same holds for takes and senders of a bounded queue. If nobody sleeps, that is a load and no more.
 //!
 //! A wake-up is for one sleeper, and may reach one who cannot use it: its message is still being written, while a
@@ -17,10 +18,10 @@
 //! The count of the other role is read before the cells are looked at: if nobody was there to put and then nothing is there to
 //! take, nothing can come. A sender cannot vanish with a put half done, for it is counted until the sweep has settled its cells.
 
-use mp_session::primitive::{Bug, Ordering::*, bug, fence};
+use mp_session::primitive::{AtomicU64, Bug, Ordering::*, bug, fence};
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mp_session::{Blueprint, Kind, Object, Role, Session, Shape, ThreadId};
@@ -28,11 +29,21 @@ use mp_wire::{Error, Result};
 
 use crate::parcel::Parcel;
 use crate::ring::{Found, Ring, Spot};
-use crate::rings::{Decision, FIRST_ROOM, Rings};
+use crate::rings::{Decision, Rings, first_room};
 use crate::tasks::Tasks;
+use crate::{QueueOptions, board::Board, position::Position};
 
 /// Which word of the queue's object holds its capacity; 0: unbounded.
 const CAPACITY: usize = 0;
+/// How often somebody said that a lease came back since anybody looked; `HAS_BOARD` if there are leases at all.
+const CALLS: usize = 1;
+const HAS_BOARD: u64 = 1 << 63;
+/// The thread that makes the board.
+const BOARD_MAKER: usize = 2;
+/// The most bytes; 0: no such bound.
+const BYTES: usize = 3;
+
+mod leasing;
 
 /// One role of a queue in this process.
 #[derive(Clone)]
@@ -40,8 +51,21 @@ pub(crate) struct Channel {
     object: Object,
     rings: Arc<Rings>,
     capacity: Option<usize>,
+    /// How many bytes a cell holds.
+    inline: usize,
     /// The books of who owes what, if this is the receiving role of a [`JoinableQueue`](crate::JoinableQueue).
     tasks: Option<Tasks>,
+    /// The most bytes that it may hold.
+    bytes: Option<u64>,
+    leases: Arc<Leases>,
+}
+
+/// This process's view of the leases.
+#[derive(Default)]
+struct Leases {
+    board: OnceLock<Board>,
+    /// The session's news when we last looked for what came back.
+    news: AtomicU64,
 }
 
 /// How long to wait. The clock is read only by who has to.
@@ -74,22 +98,34 @@ impl Channel {
     pub(crate) fn make(
         session: &Session,
         fingerprint: u64,
-        capacity: Option<usize>,
+        options: QueueOptions,
+        stride: u64,
     ) -> Result<(Channel, Channel)> {
-        if capacity == Some(0) {
-            return Err(Error::InvalidArgument {
-                detail: "a bounded queue needs room for one message at least (Queue::new() makes an unbounded one)"
-                    .into(),
-            });
-        }
-        let ring = Ring::make(session, capacity.map_or(FIRST_ROOM, |n| n as u64))?;
-        let plan = Blueprint { kind: Kind::QUEUE, fingerprint, shape: Shape::Plain, size: 0 };
-        let (senders, receivers) = Object::create_pair(session, plan, |words, _| {
+        let QueueOptions { capacity, bytes, .. } = options;
+        let ring = Ring::make(session, capacity.map_or(first_room(stride), |n| n as u64), stride)?;
+        let plan =
+            Blueprint { kind: Kind::QUEUE, fingerprint, shape: Shape::Owner, size: Object::owner_header(1) };
+        let (senders, receivers) = Object::create_pair(session, plan, |words, block| {
             words.word(CAPACITY).store(capacity.map_or(0, |n| n as u64), Relaxed);
+            words.word(BYTES).store(bytes.unwrap_or(0), Relaxed);
+            if let Some(block) = block {
+                // SAFETY: the block has the header's size by the plan and is ours alone until `create` returns.
+                unsafe { Object::write_owner_header(block, 1) };
+            }
         })?;
         senders.adopt(ring.object())?;
+        let inline = ring.inline();
         let rings = Arc::new(Rings::starting_with(ring));
-        let half = |object| Channel { object, rings: rings.clone(), capacity, tasks: None };
+        let leases = Arc::new(Leases::default());
+        let half = |object| Channel {
+            object,
+            rings: rings.clone(),
+            capacity,
+            inline,
+            tasks: None,
+            bytes,
+            leases: leases.clone(),
+        };
         Ok((half(senders), half(receivers)))
     }
 
@@ -100,12 +136,15 @@ impl Channel {
             let name = |role| if role == Role::First { "Sender" } else { "Receiver" }.to_owned();
             return Err(Error::WrongKind { expected: name(role), found: name(object.role()) });
         }
-        let rings = Arc::new(Rings::starting_with(Ring::open(object.child()?)?));
+        let first = Ring::open(object.child()?)?;
+        let inline = first.inline();
+        let rings = Arc::new(Rings::starting_with(first));
         let capacity = match object.words().word(CAPACITY).load(Relaxed) {
             0 => None,
             n => Some(n as usize),
         };
-        Ok(Channel { object, rings, capacity, tasks: None })
+        let bytes = Some(object.words().word(BYTES).load(Relaxed)).filter(|bytes| *bytes != 0);
+        Ok(Channel { object, rings, capacity, inline, tasks: None, bytes, leases: Arc::default() })
     }
 
     pub(crate) fn object(&self) -> &Object {
@@ -116,6 +155,7 @@ impl Channel {
     pub(crate) fn with_rings_of(mut self, other: &Channel) -> Channel {
         if self.object == other.object {
             self.rings = other.rings.clone();
+            self.leases = other.leases.clone();
         }
         self
     }
@@ -123,6 +163,33 @@ impl Channel {
     #[inline]
     pub(crate) fn session(&self) -> &Session {
         self.object.session()
+    }
+
+    /// Turns a value into what can be put.
+    #[inline]
+    pub(crate) fn pack<T: mp_wire::Message>(&self, parcel: &mut Parcel, value: &T) -> Result<()> {
+        parcel.pack(self.session(), self.inline, value)?;
+        match self.bytes {
+            Some(limit) if parcel.size() > limit => Err(Error::LimitReached {
+                limit: "bytes in a queue".into(),
+                detail: format!("the message has {}, the queue holds {limit}", parcel.size()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many bytes are in the queue before a position in ring `end`, or at all.
+    fn bytes_before(&self, end: Option<(usize, Position)>) -> Result<u64> {
+        let mut sum = 0;
+        let (mut at, mut ring) = self.rings.head()?;
+        loop {
+            let last = end.filter(|(last, _)| *last == at);
+            sum += ring.bytes(last.map(|(_, position)| position));
+            match if last.is_some() { None } else { self.rings.after(at)? } {
+                Some(next) => (at, ring) = next,
+                None => return Ok(sum),
+            }
+        }
     }
 
     pub(crate) fn capacity(&self) -> Option<usize> {
@@ -137,15 +204,23 @@ impl Channel {
     }
 
     #[inline]
-    fn place(&self, parcel: &Parcel) -> Result<Placed> {
+    fn place(&self, parcel: &Parcel, told: bool) -> Result<Placed> {
         if self.object.holders(Role::Second) == 0 {
             return Err(self.disconnected(Role::Second));
         }
         loop {
             let (at, ring) = self.rings.tail()?;
             match ring.spot() {
+                // Nobody has put anything since we found the end if the claim succeeds, so the bound is kept. What was taken
+                // meanwhile makes it only safer.
+                Spot::Free(position, _)
+                    if let Some(limit) = self.bytes
+                        && self.bytes_before(Some((at, position)))? + parcel.size() > limit =>
+                {
+                    return Ok(Placed::Full);
+                }
                 Spot::Free(position, seen) => {
-                    if ring.fill(position, seen, parcel)? {
+                    if ring.fill(position, seen, parcel, told)? {
                         return Ok(Placed::Yes);
                     }
                 }
@@ -166,9 +241,20 @@ impl Channel {
         }
     }
 
-    /// After `count` messages were put.
+    /// After a message was put, and told.
     #[inline]
-    pub(crate) fn announce(&self, count: usize) {
+    pub(crate) fn announce(&self) {
+        let words = self.object.words();
+        if self.session().has_waiters(words.waiters(Role::Second))
+            || self.session().has_sleepers(words.waiters(Role::First))
+        {
+            self.announce_many(1);
+        }
+    }
+
+    /// After `count` messages were put.
+    #[cold]
+    pub(crate) fn announce_many(&self, count: usize) {
         fence(SeqCst);
         let words = self.object.words();
         let receivers = words.waiters(Role::Second);
@@ -187,8 +273,10 @@ impl Channel {
     #[inline]
     pub(crate) fn make_known_taken(&self, count: usize) {
         let words = self.object.words();
-        if self.capacity.is_some() {
-            fence(SeqCst);
+        if self.bytes.is_some() {
+            // Who waits longest may need more room than there is, and another less.
+            self.session().wake_all(words.waiters(Role::First));
+        } else if self.capacity.is_some() {
             let senders = words.waiters(Role::First);
             for _ in 0..count {
                 if !self.session().wake_one(senders) {
@@ -208,16 +296,22 @@ impl Channel {
         self.session().wake_all(self.object.words().waiters(Role::First));
     }
 
-    /// Puts if nothing is in the way, without telling anybody.
+    /// Puts if nothing is in the way, without waking anybody.
     #[inline]
     pub(crate) fn put_now(&self, parcel: &Parcel) -> Result<bool> {
-        Ok(matches!(self.place(parcel)?, Placed::Yes))
+        Ok(matches!(self.place(parcel, true)?, Placed::Yes))
+    }
+
+    /// The same as one of several, which [`Channel::announce_many`] tells of.
+    #[inline]
+    pub(crate) fn put_quietly(&self, parcel: &Parcel) -> Result<bool> {
+        Ok(matches!(self.place(parcel, false)?, Placed::Yes))
     }
 
     /// Puts without waiting for room, nor telling anybody. `false`: no room.
     #[inline]
     pub(crate) fn try_put(&self, parcel: &Parcel) -> Result<bool> {
-        match self.place(parcel)? {
+        match self.place(parcel, true)? {
             Placed::Yes => Ok(true),
             Placed::Full | Placed::Growing(_) => self.try_put_again(parcel),
         }
@@ -228,7 +322,7 @@ impl Channel {
     fn try_put_again(&self, parcel: &Parcel) -> Result<bool> {
         loop {
             let swept = self.session().notice_deaths()?;
-            match self.place(parcel)? {
+            match self.place(parcel, true)? {
                 Placed::Yes => return Ok(true),
                 Placed::Full if !swept => return Ok(false),
                 // Few steps, and not ours to report as full; if that thread was stopped just there it is.
@@ -246,7 +340,7 @@ impl Channel {
         let grower = Cell::new(ThreadId::NONE);
         let done = self.session().wait(word, deadline, &|| grower.get(), || {
             fence(SeqCst);
-            Ok(match self.place(parcel)? {
+            Ok(match self.place(parcel, true)? {
                 Placed::Yes => Some(()),
                 Placed::Full => None,
                 Placed::Growing(thread) => {
@@ -308,6 +402,12 @@ impl Channel {
 
     /// Where the queue ends, if nothing is in it nor on its way into it.
     pub(crate) fn end_if_drained(&self) -> Option<(usize, u64)> {
+        let end = self.end_of_rings()?;
+        // After the rings, for a message goes from there to the board.
+        if self.board().is_some_and(Board::is_in_use) { None } else { Some(end) }
+    }
+
+    fn end_of_rings(&self) -> Option<(usize, u64)> {
         let (mut at, mut ring) = self.rings.head().ok()?;
         loop {
             match ring.first() {
@@ -323,17 +423,31 @@ impl Channel {
 
     #[inline]
     fn take_first(&self, parcel: &mut Parcel) -> Result<bool> {
+        if self.object.words().word(CALLS).load(Acquire) != 0 && self.take_back(parcel)? {
+            return Ok(true);
+        }
+        self.take_from_rings(|ring| ring.take(parcel))
+    }
+
+    #[inline]
+    fn take_from_rings(&self, mut take: impl FnMut(&Ring) -> Result<Found>) -> Result<bool> {
         let senders = self.object.holders(Role::First);
         let (mut at, mut ring) = self.rings.head()?;
         let mut all_done = true;
         loop {
-            match ring.take(parcel)? {
+            match take(ring)? {
                 Found::Parcel => return Ok(true),
-                Found::Empty if senders == 0 => return Err(self.disconnected(Role::First)),
+                Found::Empty if senders == 0 && !self.is_lent() => {
+                    return Err(self.disconnected(Role::First));
+                }
                 Found::Empty | Found::Busy => return Ok(false),
                 Found::Moved { done } => {
                     all_done &= done;
-                    (at, ring) = self.rings.after(at)?.ok_or_else(|| self.ended())?;
+                    match self.rings.after(at)? {
+                        Some(next) => (at, ring) = next,
+                        None if self.is_lent() => return Ok(false),
+                        None => return Err(self.ended()),
+                    }
                     if all_done {
                         self.rings.head_is_at(at);
                     }
@@ -342,18 +456,33 @@ impl Channel {
         }
     }
 
+    /// Takes a message that came back.
+    #[cold]
+    fn take_back(&self, parcel: &mut Parcel) -> Result<bool> {
+        let Some(place) = self.claim_back() else { return Ok(false) };
+        let board = self.made_board()?;
+        let read = board.read(place, parcel);
+        board.settle(place)?;
+        read.map(|()| true)
+    }
+
     /// Whether a take would not wait, now: what it would do, without doing it.
     pub(crate) fn would_take(&self) -> bool {
+        if self.back() > 0 {
+            return true;
+        }
+        let is_lent = || self.board().is_some_and(Board::is_lent);
         let senders = self.object.holders(Role::First);
         let Ok((mut at, mut ring)) = self.rings.head() else { return true };
         loop {
             match ring.first() {
                 Found::Parcel => return true,
-                Found::Empty => return senders == 0,
+                Found::Empty => return senders == 0 && !is_lent(),
                 Found::Busy => return false,
                 Found::Moved { .. } => match self.rings.after(at) {
                     Ok(Some(next)) => (at, ring) = next,
-                    Ok(None) | Err(_) => return true,
+                    Ok(None) => return !is_lent(),
+                    Err(_) => return true,
                 },
             }
         }
@@ -406,7 +535,7 @@ impl Channel {
     }
 
     pub(crate) fn len(&self) -> usize {
-        let mut len = 0;
+        let mut len = self.back();
         // A broken chain has no more messages; who puts or gets is told so.
         let _ = self.each_ring(|ring| {
             len += ring.len();
@@ -416,9 +545,9 @@ impl Channel {
     }
 
     pub(crate) fn has_any(&self) -> bool {
-        let mut any = false;
+        let mut any = self.back() > 0;
         let _ = self.each_ring(|ring| {
-            any = ring.has_any();
+            any |= ring.has_any();
             !any
         });
         any
@@ -429,7 +558,10 @@ impl Channel {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.capacity.is_some() && self.rings.tail().is_ok_and(|(_, ring)| matches!(ring.spot(), Spot::Full))
+        let is_full = |limit| self.bytes_before(None).is_ok_and(|bytes| bytes >= limit);
+        self.bytes.is_some_and(is_full)
+            || self.capacity.is_some()
+                && self.rings.tail().is_ok_and(|(_, ring)| matches!(ring.spot(), Spot::Full))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::channel::Deadline;
 use crate::common::{common_methods, delegated_methods};
 use crate::receiver::Iter;
 use crate::tasks::Tasks;
-use crate::{PutError, Queue};
+use crate::{Lease, PutError, Queue};
 
 /// A queue whose users say when a message was dealt with, and may wait until all were (Python's `JoinableQueue`).
 ///
@@ -21,7 +21,8 @@ use crate::{PutError, Queue};
 /// # If a process dies
 ///
 /// What it had put is there. The messages that it had got and not declared done will never be: they no longer keep
-/// anybody waiting, and `join` tells that they were lost.
+/// anybody waiting, and `join` tells that they were lost. A message got by [`JoinableQueue::get_leased`] is not lost: another
+/// consumer gets it.
 ///
 /// # Examples
 ///
@@ -95,6 +96,15 @@ impl<T: Message> JoinableQueue<T> {
     /// ```
     pub fn task_done(&self) -> Result<()> {
         self.tasks.done()
+    }
+
+    /// As [`Receiver::get_leased`](crate::Receiver::get_leased); dropping the lease says that the task is done, and `task_done` is not to be called.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_leased(&self) -> Result<Lease<T>> {
+        self.queue.get_leased()
     }
 
     /// How many tasks are not done: the messages in the queue, and those that were got and not declared done.

@@ -63,11 +63,14 @@
 //!
 //! That of [`mp_session`]: nothing here knows the operating system.
 
+mod board;
 mod channel;
 mod common;
 mod heap;
 mod joinable;
+mod lease;
 mod lifo;
+mod options;
 mod parcel;
 mod position;
 mod priority;
@@ -80,13 +83,16 @@ mod rings;
 mod segment;
 mod sender;
 mod simple;
+mod size;
 mod sorted;
 mod tasks;
 mod waiting;
 
 pub use joinable::JoinableQueue;
+pub use lease::Lease;
 pub use lifo::LifoQueue;
 pub use mp_wire::{Error, Message, Result};
+pub use options::QueueOptions;
 pub use priority::PriorityQueue;
 pub use put_error::PutError;
 pub use queue::Queue;

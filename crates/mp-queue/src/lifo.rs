@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::PutError;
 use crate::channel::Deadline;
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, SHORT};
 use crate::sorted::Sorted;
 
 /// A queue from which the message that was put last comes first (Python's `queue.LifoQueue`, which `multiprocessing` has only
@@ -79,7 +79,7 @@ impl<T: Message> LifoQueue<T> {
     /// A message is in the queue completely or not at all.
     pub fn put(&self, value: T) -> Result<()> {
         let mut parcel = Parcel::empty();
-        parcel.pack(self.sorted.session(), &value)?;
+        parcel.pack(self.sorted.session(), SHORT, &value)?;
         self.sorted.put(&parcel, 0, true, Deadline::Never).map(|_| ())
     }
 
@@ -91,8 +91,9 @@ impl<T: Message> LifoQueue<T> {
     pub fn try_put(&self, value: T) -> Result<(), PutError<T>> {
         let mut parcel = Parcel::empty();
         let value = value;
-        let put =
-            parcel.pack(self.sorted.session(), &value).and_then(|()| self.sorted.try_put(&parcel, 0, true));
+        let put = parcel
+            .pack(self.sorted.session(), SHORT, &value)
+            .and_then(|()| self.sorted.try_put(&parcel, 0, true));
         match put {
             Ok(true) => Ok(()),
             Ok(false) => Err(PutError { value, error: Error::Full }),
@@ -113,7 +114,7 @@ impl<T: Message> LifoQueue<T> {
         let mut parcel = Parcel::empty();
         let value = value;
         let put = parcel
-            .pack(self.sorted.session(), &value)
+            .pack(self.sorted.session(), SHORT, &value)
             .and_then(|()| self.sorted.put(&parcel, 0, true, Deadline::In(timeout)));
         match put {
             Ok(true) => Ok(()),

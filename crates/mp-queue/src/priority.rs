@@ -9,7 +9,7 @@ use mp_wire::{Error, Message, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::channel::Deadline;
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, SHORT};
 use crate::sorted::Sorted;
 use crate::{Priority, PutError};
 
@@ -88,7 +88,7 @@ impl<P: Priority, T: Message> PriorityQueue<P, T> {
     pub fn put(&self, priority: P, value: T) -> Result<()> {
         let mut parcel = Parcel::empty();
         let rank = priority.rank();
-        parcel.pack(self.sorted.session(), &(priority, value))?;
+        parcel.pack(self.sorted.session(), SHORT, &(priority, value))?;
         self.sorted.put(&parcel, rank, false, Deadline::Never).map(|_| ())
     }
 
@@ -101,7 +101,7 @@ impl<P: Priority, T: Message> PriorityQueue<P, T> {
         let mut parcel = Parcel::empty();
         let value = (priority, value);
         let put = parcel
-            .pack(self.sorted.session(), &value)
+            .pack(self.sorted.session(), SHORT, &value)
             .and_then(|()| self.sorted.try_put(&parcel, value.0.rank(), false));
         match put {
             Ok(true) => Ok(()),
@@ -123,7 +123,7 @@ impl<P: Priority, T: Message> PriorityQueue<P, T> {
         let mut parcel = Parcel::empty();
         let value = (priority, value);
         let put = parcel
-            .pack(self.sorted.session(), &value)
+            .pack(self.sorted.session(), SHORT, &value)
             .and_then(|()| self.sorted.put(&parcel, value.0.rank(), false, Deadline::In(timeout)));
         match put {
             Ok(true) => Ok(()),

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Channel;
 use crate::common::common_methods;
 use crate::receiver::Iter;
-use crate::{PutError, Receiver, Sender};
+use crate::ring::stride_for;
+use crate::{Lease, PutError, QueueOptions, Receiver, Sender};
 
 /// A many-to-many message queue (Python's `multiprocessing.Queue`): any number of processes and threads put, and any number get.
 ///
@@ -72,7 +73,7 @@ impl<T: Message> Queue<T> {
 
     /// A queue that holds at most `capacity` messages.
     ///
-    /// Room for that many small messages is set aside at once, 64 bytes for each.
+    /// Room for that many small messages is set aside at once: 16 bytes for each number, and up to 128 for other types.
     ///
     /// # Errors
     ///
@@ -84,7 +85,15 @@ impl<T: Message> Queue<T> {
     /// A queue in a given session: for tests that play several members.
     #[doc(hidden)]
     pub fn make(session: &Session, capacity: Option<usize>) -> Result<Self> {
-        let (senders, receivers) = Channel::make(session, fingerprint::<T>(), capacity)?;
+        Queue::make_as(session, QueueOptions { capacity, ..QueueOptions::new() })
+    }
+
+    /// The same with all options.
+    #[doc(hidden)]
+    pub fn make_as(session: &Session, options: QueueOptions) -> Result<Self> {
+        options.check()?;
+        let stride = stride_for(options.message_size.unwrap_or_else(usual_size::<T>));
+        let (senders, receivers) = Channel::make(session, fingerprint::<T>(), options, stride)?;
         Ok(Queue {
             sender: Sender { channel: senders, values: PhantomData },
             receiver: Receiver { channel: receivers, values: PhantomData },
@@ -163,6 +172,33 @@ impl<T: Message> Queue<T> {
         self.receiver.get_many(max)
     }
 
+    /// As [`Receiver::get_leased`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_leased(&self) -> Result<Lease<T>> {
+        self.receiver.get_leased()
+    }
+
+    /// As [`Receiver::try_get_leased`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_get_leased(&self) -> Result<Lease<T>> {
+        self.receiver.try_get_leased()
+    }
+
+    /// As [`Receiver::get_leased_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_leased_timeout(&self, timeout: Duration) -> Result<Lease<T>> {
+        self.receiver.get_leased_timeout(timeout)
+    }
+
     /// As [`Receiver::iter`]. As this handle is a sender, too, only [`Queue::close`] ends it.
     pub fn iter(&self) -> Iter<'_, T> {
         self.receiver.iter()
@@ -183,6 +219,18 @@ impl<T> Queue<T> {
     /// The two roles, each by itself.
     pub fn split(self) -> (Sender<T>, Receiver<T>) {
         (self.sender, self.receiver)
+    }
+}
+
+/// How many bytes a message of the type has, as a rule: those that are larger have memory of their own. Values with memory of
+/// their own (text, vectors) are taken to be shorter than two cache lines, others for what they are, with some more for
+/// numbers of variable length.
+fn usual_size<T: 'static>() -> usize {
+    const LONG: usize = 120;
+    match size_of::<T>() {
+        _ if std::mem::needs_drop::<T>() => LONG,
+        size @ 0..=8 if mp_wire::is_plain::<T>() => size,
+        size => (size + size.div_ceil(4) + 1).min(LONG),
     }
 }
 

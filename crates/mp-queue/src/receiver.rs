@@ -8,6 +8,7 @@ use mp_session::{Object, Role, fingerprint};
 use mp_wire::{Departure, Error, Message, Result, carrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::Lease;
 use crate::channel::{Channel, Deadline};
 use crate::common::common_methods;
 use crate::parcel::Parcel;
@@ -125,6 +126,52 @@ impl<T: Message> Receiver<T> {
         }
         self.channel.make_known_taken(taken);
         trouble.map_or(Ok(values), Err)
+    }
+
+    /// Gets a message that comes back if this process dies before the [`Lease`] is dropped, or if it is dropped by a panic.
+    ///
+    /// At most 256 messages of a queue can be leased at a time. While other processes have leases the end of the queue is not told: what
+    /// they have may come back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::get`], and [`Error::LimitReached`] if too many are leased. A message that cannot be read is gone.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::get`].
+    pub fn get_leased(&self) -> Result<Lease<T>> {
+        self.lease(Some(Deadline::Never), || Error::Empty)
+    }
+
+    /// [`Receiver::get_leased`] if there is a message now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`], and those of [`Receiver::get_leased`].
+    pub fn try_get_leased(&self) -> Result<Lease<T>> {
+        self.lease(None, || Error::Empty)
+    }
+
+    /// [`Receiver::get_leased`], waiting at most that long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and those of [`Receiver::get_leased`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::get`], until the time is up.
+    pub fn get_leased_timeout(&self, timeout: Duration) -> Result<Lease<T>> {
+        self.lease(Some(Deadline::In(timeout)), || Error::TimedOut { what: "get".into() })
+    }
+
+    fn lease(&self, deadline: Option<Deadline>, late: impl FnOnce() -> Error) -> Result<Lease<T>> {
+        let Some(place) = self.channel.lease(deadline)? else { return Err(late()) };
+        let mut parcel = Parcel::empty();
+        // If it cannot be read, dropping the place says that it was dealt with.
+        self.channel.read_lease(place.index, &mut parcel)?;
+        Ok(Lease::new(parcel.unpack()?, place))
     }
 
     /// All messages until the end of the queue.

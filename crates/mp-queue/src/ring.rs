@@ -6,11 +6,12 @@
 //! 0                  count of cells (32) | stride (32)
 //! 8                  unused
 //! 16                 head hint
-//! 64 + i * stride    cell i: two words, and bytes behind them
-//! 64 + n * stride    tail hint, on a line of its own
+//! 64 + i * stride    cell i: its state, and a reference or bytes
+//! then               tail hint, on a line of its own
 //! ```
 //!
-//! Cells and what may happen to each are [`mp_session::Cell`]'s. This module says which cell is next.
+//! Cells and what may happen to each are [`mp_session::Cell`]'s. This module says which cell is next. How large the cells are is
+//! decided for the type of the messages: numbers have four to a cache line, which is what makes them fast.
 //!
 //! # The truth is in the cells
 //!
@@ -42,7 +43,8 @@
 //! | a producer before its claim | nothing | nothing |
 //! | with a claim | `CLAIMED`; the sweep makes it `DEAD` | consumers wait for that, then bury the cell and go on |
 //! | after `FULL`, before the hint or a wake-up | a message, a hint behind | walk on; the sweep rings everybody |
-//! | a consumer with a taken cell | `TAKEN`; the sweep makes it `FULL` again | get it: head has not passed it |
+//! | a consumer that copies bytes | `BYTES` | get it |
+//! | with a taken cell | `TAKEN`; the sweep makes it `FULL` again | get it: head has not passed it |
 //! | after `FREE(l + 1)` | the message is its own, and swept with it | it was taken, and is lost |
 //!
 //! A `TAKEN` cell is stepped over by other consumers, a `CLAIMED` one is not: a later message of the same producer
@@ -54,19 +56,30 @@ use std::ptr::NonNull;
 use mp_session::{Blueprint, Cell, CellState, Kind, Message, Object, Session, Shape, Status, Taking};
 use mp_wire::{Error, Result};
 
-use crate::parcel::{Parcel, WORDS};
+use crate::parcel::Parcel;
 use crate::position::{Lap, MAX_CELLS, Position};
+use crate::size;
 
 /// What the rings of queues are in the object table.
 const RING: Kind = Kind(33);
-/// From cell to cell: a cache line.
-const STRIDE: u64 = 64;
 const FIRST_CELL: u64 = 64;
 const HEAD: u64 = 16;
-/// How many bytes a ring needs besides its cells.
-const REST: u64 = FIRST_CELL + 64;
-const CELL: u64 = size_of::<Cell>() as u64;
-const _: () = assert!(CELL + WORDS as u64 * 8 == STRIDE);
+/// A line of the cache.
+const LINE: u64 = 64;
+/// The largest cell: what does not fit into it is a message of its own.
+const LARGEST: u64 = 4096;
+/// What of a cell is its state, and not for bytes.
+const STATE: u64 = 8;
+const _: () = assert!(size_of::<Cell>() == 16 && ((LARGEST - STATE) as usize) < 1 << 14);
+
+/// How far apart cells are that hold `bytes` bytes each, or as many as a cell can.
+pub(crate) fn stride_for(bytes: usize) -> u64 {
+    let need = (bytes as u64).saturating_add(STATE);
+    match need {
+        0..=128 => need.next_power_of_two().max(16),
+        _ => need.min(LARGEST).next_multiple_of(LINE),
+    }
+}
 
 /// This process's view of a ring.
 #[derive(Debug)]
@@ -74,6 +87,7 @@ pub(crate) struct Ring {
     object: Object,
     base: NonNull<u8>,
     count: u64,
+    stride: u64,
 }
 
 // SAFETY: `base` points to the bytes of `object`, which stay mapped as long as it is held; they are used as atomics, and
@@ -106,8 +120,8 @@ pub(crate) enum Found {
 }
 
 impl Ring {
-    /// Makes a ring that holds `room` messages.
-    pub(crate) fn make(session: &Session, room: u64) -> Result<Ring> {
+    /// Makes a ring that holds `room` messages in cells `stride` bytes apart.
+    pub(crate) fn make(session: &Session, room: u64, stride: u64) -> Result<Ring> {
         let count = room + 1;
         if count > MAX_CELLS {
             return Err(Error::LimitReached {
@@ -115,7 +129,8 @@ impl Ring {
                 detail: format!("{room} were asked for, a ring holds {}", MAX_CELLS - 1),
             });
         }
-        let plan = Blueprint { kind: RING, fingerprint: 0, shape: Shape::Ring, size: count * STRIDE + REST };
+        let plan =
+            Blueprint { kind: RING, fingerprint: 0, shape: Shape::Ring, size: tail_at(count, stride) + LINE };
         let object = Object::create(session, plan, |_, bytes| {
             let Some(bytes) = bytes else { return };
             let word = |at: u64, value: u64| {
@@ -123,14 +138,14 @@ impl Ring {
                 // alone until `create` returns.
                 unsafe { bytes.as_ptr().add(at as usize).cast::<u64>().write(value) }
             };
-            word(0, count | STRIDE << 32);
+            word(0, count | stride << 32);
             word(8, 0);
             word(HEAD, 0);
             for i in 0..count {
-                word(FIRST_CELL + i * STRIDE, 0);
-                word(FIRST_CELL + i * STRIDE + 8, 0);
+                word(FIRST_CELL + i * stride, 0);
+                word(FIRST_CELL + i * stride + 8, 0);
             }
-            word(FIRST_CELL + count * STRIDE, 0);
+            word(tail_at(count, stride), 0);
         })?;
         Ring::open(object)
     }
@@ -138,16 +153,20 @@ impl Ring {
     /// Looks at an object as a ring.
     pub(crate) fn open(object: Object) -> Result<Ring> {
         let object = object.expect(RING, 0)?;
-        let damaged = || Error::Layout { detail: "a queue's ring that does not fit into its memory".into() };
-        let (base, size) = object.bytes().filter(|(_, size)| *size >= REST).ok_or_else(damaged)?;
-        // SAFETY: the block has at least `REST` bytes and is aligned to 64; its first word is written before anybody else
+        let damaged = || damaged("a ring that does not fit into its memory");
+        let (base, size) = object.bytes().filter(|(_, size)| *size >= FIRST_CELL).ok_or_else(damaged)?;
+        // SAFETY: the block has at least `FIRST_CELL` bytes and is aligned to 64; its first word is written before anybody else
         // sees it and never changed.
         let geometry = unsafe { base.cast::<u64>().read() };
         let (count, stride) = (geometry & 0xFFFF_FFFF, geometry >> 32);
-        if !(2..=MAX_CELLS).contains(&count) || stride != STRIDE || count * STRIDE + REST > size {
+        let strides = 16..=LARGEST;
+        if !(2..=MAX_CELLS).contains(&count)
+            || !strides.contains(&stride)
+            || tail_at(count, stride) + LINE > size
+        {
             return Err(damaged());
         }
-        Ok(Ring { object, base, count })
+        Ok(Ring { object, base, count, stride })
     }
 
     pub(crate) fn object(&self) -> &Object {
@@ -157,6 +176,16 @@ impl Ring {
     /// How many messages it can hold.
     pub(crate) fn room(&self) -> u64 {
         self.count - 1
+    }
+
+    /// How far apart its cells are.
+    pub(crate) fn stride(&self) -> u64 {
+        self.stride
+    }
+
+    /// How many bytes a cell holds.
+    pub(crate) fn inline(&self) -> usize {
+        (self.stride - STATE) as usize
     }
 
     #[inline]
@@ -173,7 +202,7 @@ impl Ring {
 
     #[inline]
     fn tail(&self) -> &AtomicU64 {
-        self.word(FIRST_CELL + self.count * STRIDE)
+        self.word(tail_at(self.count, self.stride))
     }
 
     #[inline]
@@ -181,15 +210,15 @@ impl Ring {
         // An index out of bounds can only come from a hint that somebody damaged: stay inside.
         let index = at.index().min(self.count - 1);
         // SAFETY: inside of the block by `open`; a cell is two atomics and aligned to 8.
-        unsafe { self.base.add((FIRST_CELL + index * STRIDE) as usize).cast().as_ref() }
+        unsafe { self.base.add((FIRST_CELL + index * self.stride) as usize).cast().as_ref() }
     }
 
-    /// The words behind a cell.
+    /// The words of a cell that bytes may be in.
     #[inline]
-    fn payload(&self, at: Position) -> *mut u64 {
+    fn payload(&self, at: Position) -> NonNull<AtomicU64> {
         let index = at.index().min(self.count - 1);
         // SAFETY: inside of the block by `open`.
-        unsafe { self.base.add((FIRST_CELL + index * STRIDE + CELL) as usize).cast().as_ptr() }
+        unsafe { self.base.add((FIRST_CELL + index * self.stride + STATE) as usize).cast() }
     }
 
     /// Moves a hint on, unless somebody else moved it meanwhile.
@@ -235,32 +264,80 @@ impl Ring {
         spot
     }
 
-    /// Puts a parcel where [`Ring::spot`] said. `false`: somebody else was faster.
+    /// Puts a parcel where [`Ring::spot`] said, and `told` as [`mp_session::Filling::finish_bytes`] means it. `false`: somebody else
+    /// was faster.
     #[inline]
-    pub(crate) fn fill(&self, at: Position, seen: CellState, parcel: &Parcel) -> Result<bool> {
+    pub(crate) fn fill(&self, at: Position, seen: CellState, parcel: &Parcel, told: bool) -> Result<bool> {
         let cell = self.cell(at);
         if let Some(message) = parcel.message() {
-            let put = Object::put_into(self.object.session(), cell, seen, message.as_object())?;
+            let note = size::note(parcel.size());
+            let put = Object::put_noted(self.object.session(), cell, seen, message.as_object(), note)?;
             if put {
                 Ring::advance(self.tail(), at, at.next(self.count));
             }
             return Ok(put);
         }
-        let Some(filling) = self.object.claim_for_put(cell, seen)? else { return Ok(false) };
+        let note = size::note(parcel.size());
+        let Some(filling) = self.object.claim_noted(cell, seen, note)? else { return Ok(false) };
         // Others need not wait for our bytes to find the next cell.
         Ring::advance(self.tail(), at, at.next(self.count));
-        let to = self.payload(at);
-        for (i, word) in parcel.words().iter().enumerate() {
-            // SAFETY: the claim makes the `WORDS` words behind the cell ours until `finish`, and `i` is below that.
-            unsafe { to.add(i).write(*word) };
-        }
-        filling.finish(parcel.header());
+        // SAFETY: the claim lets nobody else write to the cell until `finish_bytes`, and a parcel that is no message has no more
+        // bytes than `inline`.
+        unsafe { parcel.copy_to(self.payload(at)) };
+        filling.finish_bytes(parcel.note(), told);
         Ok(true)
     }
 
     /// Takes the first message that nobody else is taking.
     #[inline]
     pub(crate) fn take(&self, parcel: &mut Parcel) -> Result<Found> {
+        self.take_by(|cell, seen, payload| {
+            if seen.status == Status::Bytes {
+                let note = seen.thread as u16;
+                if Parcel::len_in(note) > self.inline() {
+                    return Err(damaged("a cell that claims to hold more than fits"));
+                }
+                // SAFETY: as many bytes as fit into a cell, by the check above. They may be overwritten meanwhile, by atomics.
+                unsafe { parcel.copy_from(payload, note) };
+                return Ok(cell.take_bytes(seen));
+            }
+            match Object::claim_for_take(self.object.session(), cell, seen)? {
+                Some(Taking::Message(object)) => parcel.set_message(Message::from_object(object)?),
+                // Of a kind that is not put here.
+                Some(Taking::Inline(emptying)) => {
+                    emptying.finish();
+                    return Ok(false);
+                }
+                Some(Taking::Nothing) | None => return Ok(false),
+            }
+            Ok(true)
+        })
+    }
+
+    /// Moves the first message that nobody else is taking to a cell which the caller knows to be free and its own.
+    pub(crate) fn take_into(&self, to: &Cell, to_payload: NonNull<AtomicU64>) -> Result<Found> {
+        self.take_by(|cell, seen, payload| {
+            let words = match seen.status {
+                Status::Bytes => Parcel::len_in(seen.thread as u16).min(self.inline()).div_ceil(8),
+                _ => 1, // the reference
+            };
+            Object::move_between(self.object.session(), cell, seen, to, || {
+                for i in 0..words {
+                    // SAFETY: both cells have room for `inline` bytes; the claim and the caller's word make them ours.
+                    unsafe {
+                        to_payload.add(i).as_ref().store(payload.add(i).as_ref().load(Relaxed), Relaxed)
+                    };
+                }
+            })
+        })
+    }
+
+    /// Walks to the first message that nobody else is taking, and lets `take` take it: `false` if it cannot after all.
+    #[inline]
+    fn take_by(
+        &self,
+        mut take: impl FnMut(&Cell, CellState, NonNull<AtomicU64>) -> Result<bool>,
+    ) -> Result<Found> {
         let mut at = Position::from_bits(self.head().load(Acquire));
         // As long as everything before `at` was emptied, the head hint may follow.
         let mut emptied = true;
@@ -268,22 +345,9 @@ impl Ring {
             let cell = self.cell(at);
             let seen = cell.state();
             match (at.look(seen.lap), seen.status) {
-                (Lap::Here, Status::Full) => {
-                    let Some(taking) = Object::claim_for_take(self.object.session(), cell, seen)? else {
+                (Lap::Here, Status::Bytes | Status::Full) => {
+                    if !take(cell, seen, self.payload(at))? {
                         continue;
-                    };
-                    match taking {
-                        Taking::Inline(emptying) => {
-                            let from = self.payload(at);
-                            for (i, word) in parcel.words_for(emptying.header()).iter_mut().enumerate() {
-                                // SAFETY: the claim makes the `WORDS` words behind the cell ours until `finish`, and
-                                // `i` is below that.
-                                *word = unsafe { from.add(i).read() };
-                            }
-                            emptying.finish();
-                        }
-                        Taking::Message(object) => parcel.set_message(Message::from_object(object)?),
-                        Taking::Nothing => continue,
                     }
                     if emptied {
                         Ring::advance(self.head(), at, at.next(self.count));
@@ -318,7 +382,7 @@ impl Ring {
         loop {
             let seen = self.cell(at).state();
             at = match (at.look(seen.lap), seen.status) {
-                (Lap::Here, Status::Full) => return Found::Parcel,
+                (Lap::Here, Status::Full | Status::Bytes) => return Found::Parcel,
                 (Lap::Past(laps), _) => self.after(at, laps),
                 (Lap::Here, Status::Taken | Status::Dead) => at.next(self.count),
                 (Lap::Here, Status::Claimed) => return Found::Busy,
@@ -361,11 +425,42 @@ impl Ring {
                 (Lap::Past(laps), _) => self.after(at, laps),
                 (Lap::Before, _) | (Lap::Here, Status::Free | Status::Moved) => return full,
                 (Lap::Here, status) => {
-                    full += usize::from(status == Status::Full);
+                    full += usize::from(matches!(status, Status::Full | Status::Bytes));
                     at.next(self.count)
                 }
             };
         }
+    }
+
+    /// How many bytes the messages in it have, those that are being put included, up to the position `end` or all of them.
+    pub(crate) fn bytes(&self, end: Option<Position>) -> u64 {
+        let mut at = Position::from_bits(self.head().load(Acquire));
+        let mut sum = 0;
+        while Some(at) != end {
+            let cell = self.cell(at);
+            let seen = cell.state();
+            let size = match (at.look(seen.lap), seen.status) {
+                (Lap::Past(laps), _) => {
+                    at = self.after(at, laps);
+                    continue;
+                }
+                (Lap::Before, _) | (Lap::Here, Status::Free | Status::Moved) => break,
+                (Lap::Here, Status::Dead) => Some(0),
+                (Lap::Here, Status::Bytes) => Some(Parcel::len_in(seen.thread as u16) as u64),
+                (Lap::Here, Status::Claimed) => self.object.claim_note(cell, seen).map(size::of),
+                // If it is put back after a death, it has to have its room still.
+                (Lap::Here, Status::Full | Status::Taken) => {
+                    let note = cell.note();
+                    (cell.state() == seen).then(|| size::of(note))
+                }
+            };
+            // `None`: it has changed while we looked.
+            if let Some(size) = size {
+                sum += size;
+                at = at.next(self.count);
+            }
+        }
+        sum
     }
 
     /// Whether there is a message that nobody is taking.
@@ -374,7 +469,7 @@ impl Ring {
         loop {
             let seen = self.cell(at).state();
             at = match (at.look(seen.lap), seen.status) {
-                (Lap::Here, Status::Full) => return true,
+                (Lap::Here, Status::Full | Status::Bytes) => return true,
                 (Lap::Past(laps), _) => self.after(at, laps),
                 (Lap::Before, _) | (Lap::Here, Status::Free | Status::Moved) => return false,
                 (Lap::Here, _) => at.next(self.count),
@@ -400,4 +495,15 @@ impl Ring {
             }
         }
     }
+}
+
+/// Where the tail hint is.
+#[inline]
+fn tail_at(count: u64, stride: u64) -> u64 {
+    (FIRST_CELL + count * stride).next_multiple_of(LINE)
+}
+
+#[cold]
+fn damaged(what: &str) -> Error {
+    Error::Layout { detail: format!("a queue with {what}") }
 }

@@ -38,8 +38,17 @@ use crate::ring::Ring;
 
 /// Rings double, so this many exceed what a ring may hold.
 const MOST: usize = 24;
-/// Messages in the first ring of an unbounded queue: with the spare cell and the hints it fits into 3 KiB.
-pub(crate) const FIRST_ROOM: u64 = if cfg!(mp_model) { 3 } else { 31 };
+
+/// Messages in the first ring of an unbounded queue with such cells: with the spare cell and the hints it fits into 3 KiB, if cells are
+/// not large.
+pub(crate) fn first_room(stride: u64) -> u64 {
+    match stride {
+        _ if cfg!(mp_model) => 3,
+        0..=64 => 31,
+        65..=128 => 15,
+        _ => 7,
+    }
+}
 /// Which word of a ring's object names the thread that decides what follows it.
 const DECIDER: usize = 0;
 
@@ -130,7 +139,7 @@ impl Rings {
                 detail: format!("it has grown {at} times"),
             });
         }
-        let next = Ring::make(session, (ring.room() + 1) * 2 - 1)?;
+        let next = Ring::make(session, (ring.room() + 1) * 2 - 1, ring.stride())?;
         decide(session, decider, || {
             if follower(ring.object())?.is_none() {
                 if matches!(ring.spot(), crate::ring::Spot::Moved) {
@@ -173,7 +182,11 @@ fn follower(ring: &Object) -> Result<Option<Object>> {
 }
 
 /// Does `work` as the only thread that does, unless another is at it.
-fn decide(session: &Session, word: &AtomicU64, work: impl FnOnce() -> Result<()>) -> Result<Decision> {
+pub(crate) fn decide(
+    session: &Session,
+    word: &AtomicU64,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<Decision> {
     let me = session.thread_id()?;
     let seen = word.load(Acquire);
     let holder = ThreadId::from_bits(seen);

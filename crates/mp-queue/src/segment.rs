@@ -3,7 +3,7 @@
 //! ```text
 //! 0                    count of places (32) | stride (32)
 //! 64 + i * STRIDE      place i: a cell, and behind it
-//!                          rank (two words), number, header of inline bytes, bytes
+//!                          rank (two words), number, bytes
 //! then                 count entries of the heap: rank (two words), number, place
 //! then                 count words: places that are free
 //! ```
@@ -11,6 +11,7 @@
 //! Segment `k` has `FIRST << k` places, and as many entries. Places, entries of the heap and the stack of free places are each numbered
 //! throughout, the first segment's first. What is in a place says its cell; all else can be made anew from that.
 
+use mp_session::primitive::AtomicU64;
 use std::ptr::NonNull;
 
 use mp_session::{Blueprint, Cell, Kind, Object, Session, Shape};
@@ -21,7 +22,7 @@ const STRIDE: u64 = 128;
 const FIRST_PLACE: u64 = 64;
 const ENTRY: u64 = 32;
 /// Words of a place behind its cell, before the bytes.
-const HEAD_WORDS: u64 = 4;
+const HEAD_WORDS: u64 = 3;
 const CELL: u64 = size_of::<Cell>() as u64;
 /// How many words of bytes a place has.
 pub(crate) const PAYLOAD_WORDS: usize = ((STRIDE - CELL) / 8 - HEAD_WORDS) as usize;
@@ -126,16 +127,16 @@ impl Segment {
         unsafe { self.at(self.place(index)).cast().as_ref() }
     }
 
-    /// Key and header of what is in a place: touched under the queue's lock only.
+    /// The key of what is in a place: touched under the queue's lock only.
     #[inline]
-    pub(crate) fn head(&self, index: u64) -> NonNull<(Key, u64)> {
+    pub(crate) fn key(&self, index: u64) -> NonNull<Key> {
         self.at(self.place(index) + CELL).cast()
     }
 
     /// The bytes of a place: touched under the queue's lock only.
     #[inline]
-    pub(crate) fn payload(&self, index: u64) -> NonNull<u64> {
-        self.at(self.place(index) + CELL + HEAD_WORDS * 8)
+    pub(crate) fn payload(&self, index: u64) -> NonNull<AtomicU64> {
+        self.at(self.place(index) + CELL + HEAD_WORDS * 8).cast()
     }
 
     /// An entry of the heap: touched under the queue's lock only.

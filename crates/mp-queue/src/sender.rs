@@ -58,7 +58,7 @@ impl<T: Message> Sender<T> {
     /// the middle of its get goes on as soon as that is cleared up.
     pub fn put(&self, value: T) -> Result<()> {
         let mut parcel = Parcel::empty();
-        parcel.pack(self.channel.session(), &value)?;
+        self.channel.pack(&mut parcel, &value)?;
         self.send(&parcel, Deadline::Never).map(|_| ())
     }
 
@@ -69,10 +69,10 @@ impl<T: Message> Sender<T> {
     /// [`Error::Full`], and those of [`Sender::put`], with the value.
     pub fn try_put(&self, value: T) -> Result<(), PutError<T>> {
         let mut parcel = Parcel::empty();
-        let put = parcel.pack(self.channel.session(), &value).and_then(|()| self.channel.try_put(&parcel));
+        let put = self.channel.pack(&mut parcel, &value).and_then(|()| self.channel.try_put(&parcel));
         match put {
             Ok(true) => {
-                self.channel.announce(1);
+                self.channel.announce();
                 Ok(())
             }
             Ok(false) => Err(PutError { value, error: Error::Full }),
@@ -91,9 +91,8 @@ impl<T: Message> Sender<T> {
     /// While a bounded queue is full, until the time is up.
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
         let mut parcel = Parcel::empty();
-        let put = parcel
-            .pack(self.channel.session(), &value)
-            .and_then(|()| self.send(&parcel, Deadline::In(timeout)));
+        let put =
+            self.channel.pack(&mut parcel, &value).and_then(|()| self.send(&parcel, Deadline::In(timeout)));
         match put {
             Ok(true) => Ok(()),
             Ok(false) => Err(PutError { value, error: Error::TimedOut { what: "put".into() } }),
@@ -119,7 +118,7 @@ impl<T: Message> Sender<T> {
         impl Untold<'_> {
             fn tell(&mut self) {
                 if self.1 > 0 {
-                    self.0.announce(self.1);
+                    self.0.announce_many(self.1);
                     self.1 = 0;
                 }
             }
@@ -132,8 +131,8 @@ impl<T: Message> Sender<T> {
         let mut untold = Untold(&self.channel, 0);
         for value in values {
             let mut parcel = Parcel::empty();
-            parcel.pack(self.channel.session(), &value)?;
-            if !self.channel.put_now(&parcel)? {
+            self.channel.pack(&mut parcel, &value)?;
+            if !self.channel.put_quietly(&parcel)? {
                 untold.tell(); // or nobody makes room
                 self.send(&parcel, Deadline::Never)?;
                 continue;
@@ -150,7 +149,7 @@ impl<T: Message> Sender<T> {
     fn send(&self, parcel: &Parcel, deadline: Deadline) -> Result<bool> {
         let put = self.channel.put_now(parcel)? || self.channel.wait_put(parcel, deadline)?;
         if put {
-            self.channel.announce(1);
+            self.channel.announce();
         }
         Ok(put)
     }

@@ -47,7 +47,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::channel::Deadline;
 use crate::heap::Segments;
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, SHORT};
 use crate::segment::{Entry, FIRST, Key, MOST, PAYLOAD_WORDS, places_in};
 
 const KIND: Kind = Kind(35);
@@ -169,9 +169,9 @@ impl Sorted {
             let (segment, index) = segments.find(place)?;
             let cell = segment.cell(index);
             let seen = cell.state();
-            if seen.status == Status::Full {
+            if matches!(seen.status, Status::Full | Status::Bytes) {
                 // SAFETY: inside of the segment; any bytes are a key; we hold the lock.
-                let (key, _) = unsafe { segment.head(index).read() };
+                let key = unsafe { segment.key(index).read() };
                 segments.place_entry(state[COUNT], key, place)?;
                 state[COUNT] += 1;
                 state[NUMBER] = state[NUMBER].max(key.number.min(!key.number) + 1);
@@ -257,17 +257,15 @@ impl Sorted {
         self.begin()?;
         let (segment, index) = segments.find(place)?;
         // SAFETY: inside of the segment, in a place that nobody reads as long as its cell is free; we hold the lock.
-        unsafe { segment.head(index).write((key, parcel.header())) };
+        unsafe { segment.key(index).write(key) };
         let cell = segment.cell(index);
         let filled = match parcel.message() {
             Some(message) => Object::put_into(self.session(), cell, cell.state(), message.as_object()),
             None => segment.object().claim_for_put(cell, cell.state()).map(|claim| {
                 claim.is_some_and(|filling| {
-                    for (i, word) in parcel.words().iter().enumerate() {
-                        // SAFETY: a parcel has no more words than a place; otherwise as above.
-                        unsafe { segment.payload(index).add(i).write(*word) };
-                    }
-                    filling.finish(parcel.header());
+                    // SAFETY: inside of the segment; a parcel that was packed for us has no more words than a place.
+                    unsafe { parcel.copy_to(segment.payload(index)) };
+                    filling.finish_bytes(parcel.note(), true);
                     true
                 })
             }),
@@ -312,24 +310,23 @@ impl Sorted {
         self.begin()?;
         let (segment, index) = segments.find(first.place)?;
         let cell = segment.cell(index);
-        let got = match Object::claim_for_take(self.session(), cell, cell.state()) {
-            Ok(Some(Taking::Inline(emptying))) => {
-                let from = segment.payload(index);
-                for (i, word) in parcel.words_for(emptying.header()).iter_mut().enumerate() {
-                    // SAFETY: `words_for` gives no more words than a place has; we hold the lock.
-                    *word = unsafe { from.add(i).read() };
+        let seen = cell.state();
+        let got = if seen.status == Status::Bytes {
+            let note = (seen.thread as u16).min((SHORT as u16) << 2 | 3);
+            // SAFETY: inside of the segment; no more words than a place has, by the bound.
+            unsafe { parcel.copy_from(segment.payload(index), note) };
+            Ok(cell.take_bytes(seen))
+        } else {
+            match Object::claim_for_take(self.session(), cell, seen) {
+                Ok(Some(Taking::Message(object))) => mp_session::Message::from_object(object)
+                    .map(|message| parcel.set_message(message))
+                    .map(|()| true),
+                // Nothing in it that could be got: it goes.
+                Ok(_) => Ok(false),
+                Err(error) => {
+                    self.publish(state);
+                    return Err(error);
                 }
-                emptying.finish();
-                Ok(true)
-            }
-            Ok(Some(Taking::Message(object))) => mp_session::Message::from_object(object)
-                .map(|message| parcel.set_message(message))
-                .map(|()| true),
-            // Nothing in it that could be got: it goes.
-            Ok(Some(Taking::Nothing)) | Ok(None) => Ok(false),
-            Err(error) => {
-                self.publish(state);
-                return Err(error);
             }
         };
         segments.pop(state[COUNT])?;

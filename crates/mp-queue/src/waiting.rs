@@ -109,13 +109,13 @@ impl<T: Message> Sender<T> {
     /// ```
     pub async fn put_async(&self, value: T) -> Result<()> {
         let mut parcel = Parcel::empty();
-        parcel.pack(self.channel.session(), &value)?;
+        self.channel.pack(&mut parcel, &value)?;
         drop(value);
         loop {
             // What is in the way of an unbounded queue is another thread that lets it grow.
             let unbounded = self.channel.capacity().is_none();
             if self.channel.put_now(&parcel)? || unbounded && self.channel.try_put(&parcel)? {
-                self.channel.announce(1);
+                self.channel.announce();
                 return Ok(());
             }
             ready_in(self.channel.session(), self).await?;

@@ -25,11 +25,19 @@ fn ring_of(session: &Session, handle: &(impl mp_queue::Message + Sized)) -> Obje
     ring
 }
 
-const STRIDE: u64 = 64;
+/// From cell to cell in a queue of numbers.
+const NUMBERS: u64 = 16;
+
+/// From cell to cell: the ring says it.
+fn stride(ring: &Object) -> u64 {
+    // SAFETY: the first word of a ring, which nobody changes.
+    let geometry = unsafe { ring.bytes().unwrap().0.cast::<u64>().read() };
+    geometry >> 32
+}
 
 /// Claims the cell for filling, and never fills it: dropping a claim does nothing.
 fn claim(ring: &Object, cell: u64) {
-    let cell = ring.ring_cell(cell, STRIDE);
+    let cell = ring.ring_cell(cell, stride(ring));
     assert!(ring.claim_for_put(cell, cell.state()).unwrap().is_some());
 }
 
@@ -92,6 +100,19 @@ fn a_sleeping_consumer_learns_of_a_dead_claim() {
     assert_eq!(consumer.join().unwrap(), Ok(5));
 }
 
+/// Takes the cell to move what it holds elsewhere, and gets no further.
+fn take_and_stop(session: &Session, ring: &Object) {
+    let (cell, elsewhere) = (ring.ring_cell(0, stride(ring)), next_ring(session));
+    let moved = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let to = elsewhere.ring_cell(0, NUMBERS);
+        Object::move_between(session, cell, cell.state(), to, || {
+            std::panic::resume_unwind(Box::new("killed"))
+        })
+    }));
+    assert!(moved.is_err());
+    forget(elsewhere);
+}
+
 #[test]
 fn a_consumer_dies_with_a_taken_cell() {
     for capacity in [None, Some(3)] {
@@ -100,8 +121,7 @@ fn a_consumer_dies_with_a_taken_cell() {
         let theirs: Receiver<u32> = hand_over(&a, &b, &q.receiver());
         let ring = ring_of(&b, &theirs);
         q.put_many([1, 2, 3]).unwrap();
-        let cell = ring.ring_cell(0, STRIDE);
-        forget(Object::claim_for_take(&b, cell, cell.state()).unwrap().unwrap());
+        take_and_stop(&b, &ring);
         assert_eq!(q.get(), Ok(2), "others go on");
         assert_eq!(q.len(), 1);
         if capacity.is_some() {
@@ -126,8 +146,7 @@ fn a_message_comes_back_in_a_ring_that_was_left() {
     let theirs: Receiver<u32> = hand_over(&a, &b, &q.receiver());
     let ring = ring_of(&b, &theirs);
     q.put_many(0..200).unwrap();
-    let cell = ring.ring_cell(0, STRIDE);
-    forget(Object::claim_for_take(&b, cell, cell.state()).unwrap().unwrap());
+    take_and_stop(&b, &ring);
     let got = q.get_many(1000).unwrap();
     assert_eq!(got, (1..200).collect::<Vec<_>>());
     q.put(200).unwrap();
@@ -215,7 +234,7 @@ fn a_producer_dies_growing_the_queue() {
             ring.adopt(&next).unwrap();
         }
         if stage >= 2 {
-            let cell = ring.ring_cell(31, STRIDE);
+            let cell = ring.ring_cell(31, stride(&ring));
             assert!(cell.mark_moved(cell.state()));
             assert_eq!(q.try_put(31), Ok(()), "whoever sees the seal need not wait");
         } else {
@@ -236,13 +255,13 @@ fn a_producer_dies_growing_the_queue() {
 
 /// A ring as the queue makes them: 64 cells.
 fn next_ring(session: &Session) -> Object {
-    let plan = Blueprint { kind: Kind(33), fingerprint: 0, shape: Shape::Ring, size: 64 * STRIDE + 128 };
+    let plan = Blueprint { kind: Kind(33), fingerprint: 0, shape: Shape::Ring, size: 64 * NUMBERS + 128 };
     Object::create(session, plan, |_, bytes| {
         let words = bytes.unwrap().cast::<u64>();
         // SAFETY: the block has that many bytes, is aligned to 64 and is ours alone until `create` returns.
         unsafe {
-            words.write_bytes(0, (64 * STRIDE as usize + 128) / 8);
-            words.write(64 | STRIDE << 32);
+            words.write_bytes(0, (64 * NUMBERS as usize + 128) / 8);
+            words.write(64 | NUMBERS << 32);
         }
     })
     .unwrap()

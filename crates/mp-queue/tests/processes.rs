@@ -29,6 +29,10 @@ enum Work {
     Idle(Receiver<u64>),
     /// Put this many and leave in good order.
     PutAndGo(u64, Queue<u64>),
+    /// Put this many large ones and leave.
+    PutLargeAndGo(u64, Queue<Vec<u8>>),
+    /// Lease messages and deal with each, for ever.
+    Lease(Receiver<u64>, Sender<u64>),
 }
 
 #[test]
@@ -61,6 +65,15 @@ fn child_entry() {
             }
         }
         Work::PutAndGo(count, queue) => queue.put_many(0..count).unwrap(),
+        Work::PutLargeAndGo(count, queue) => {
+            queue.put_many((0..count).map(|n| vec![n as u8; 20_000])).unwrap();
+            std::process::exit(0);
+        }
+        Work::Lease(from, to) => loop {
+            let lease = from.get_leased().unwrap();
+            to.put(*lease).unwrap();
+            drop(lease);
+        },
     }
 }
 
@@ -220,4 +233,44 @@ fn a_process_that_leaves_in_good_order_leaves_its_messages() {
     let (sender, receiver) = queue.split();
     drop(sender);
     assert!(receiver.iter().next().is_none());
+}
+
+/// CPython's classic: a child that has put a lot does not end before somebody gets it, and whoever joins it first waits for ever.
+#[test]
+fn d23_join_before_drain() {
+    let queue = Queue::new().unwrap();
+    let worker = Worker::start("giver", &Work::PutLargeAndGo(500, queue.clone()));
+    assert_eq!(worker.join(), Departure::Exited(0));
+    assert_eq!((queue.len(), queue.is_empty()), (500, false));
+    for n in 0..500 {
+        assert!(queue.try_get().unwrap() == vec![n as u8; 20_000]);
+    }
+}
+
+/// Consumers with leases are killed at any moment: every message is dealt with, some perhaps twice.
+#[test]
+fn killed_consumers_lose_nothing_that_they_had_leased() {
+    let (sender, work) = mp_queue::bounded(32).unwrap();
+    let (results, done) = mp_queue::unbounded().unwrap();
+    let start = || Worker::start("lessee", &Work::Lease(work.clone(), results.clone()));
+    let mut workers = [start(), start()];
+    let mut seen = HashSet::new();
+    let (count, mut next, mut doubled) = (2000_u64, 0, 0);
+    let give_up = Instant::now() + PATIENCE;
+    while seen.len() < count as usize {
+        assert!(Instant::now() < give_up, "{} of {count} were dealt with", seen.len());
+        while next < count && sender.try_put(next).is_ok() {
+            next += 1;
+            if next % 400 == 0 {
+                let at = (next / 400 % 2) as usize;
+                workers[at].kill();
+                workers[at] = start();
+            }
+        }
+        match done.get_timeout(Duration::from_millis(100)) {
+            Ok(n) => doubled += usize::from(!seen.insert(n)),
+            Err(e) => assert!(e.is_timeout(), "{e}"),
+        }
+    }
+    assert!(doubled <= 5, "one for each death at most, not {doubled}");
 }

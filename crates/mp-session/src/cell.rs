@@ -14,6 +14,11 @@
 //! | `FULL(l)` | any consumer, to `TAKEN(t, l)` |
 //! | `TAKEN(t, l)` | t, to `FREE(l + 1)`, which is the commit; after t's death its sweeper, back to `FULL(l)` |
 //! | `DEAD(l)` | any consumer, to `FREE(l + 1)`: nothing was in it |
+//! | `BYTES(n, l)` | any consumer that has copied them, to `FREE(l + 1)`, which is the commit |
+//!
+//! `BYTES` is `FULL` without a reference: all that the cell holds is bytes, from the value word on, and a note `n` of 16 bits by
+//! whoever filled it, which stands where the thread stands otherwise. So it needs no `TAKEN`: a consumer copies the bytes, which
+//! another may be about to overwrite, and if *then* the cell is still what it was, they are whole and its own.
 //!
 //! The claim and its owner are one compare-and-swap, so no claim is ever without a name. The claimer writes the intent
 //! `PUT_TRY(cell, CLAIMED(t, l))` *before* that, so that its sweeper finds the cell without knowing what a queue is.
@@ -39,6 +44,16 @@
 //! | `TAKE_TRY` | anything else | never taken | the record is cleared |
 //! | `TAKE_HELD` | `TAKEN(t, l)` | not committed | back to `FULL`; the record is cleared |
 //! | `TAKE_HELD` | anything else | committed | the record counts, and is swept |
+//!
+//! Out of one cell into another, of which the mover knows that it is `FREE(m)` and that nobody else uses it. The intent says what the
+//! other is to be: `FULL(m)`, or `BYTES(n, m)`.
+//!
+//! | intent | cell | meaning | recovery |
+//! |---|---|---|---|
+//! | `MOVE_TRY` | `TAKEN(t, l)` | taken, not committed | back to what it was; the other stays free |
+//! | `MOVE_TRY` | anything else | never taken | nothing |
+//! | `MOVE_HELD` | `TAKEN(t, l)` | not committed | back to what it was; the other stays free |
+//! | `MOVE_HELD` | anything else | committed | the other is, if it still is `FREE(m)`, what it was to be |
 
 use crate::primitive::{AtomicU64, Ordering::*};
 
@@ -65,7 +80,7 @@ unsafe impl Shared for Cell {}
 pub struct CellState {
     /// How often the cell was emptied.
     pub lap: u64,
-    /// Slot index + 1 of the thread at work on it.
+    /// Slot index + 1 of the thread at work on it; if it holds bytes, the note of who filled it.
     pub thread: u32,
     /// Which of the states.
     pub status: Status,
@@ -87,6 +102,8 @@ pub enum Status {
     Dead = 4,
     /// The ring goes on elsewhere.
     Moved = 5,
+    /// It holds bytes, and no reference.
+    Bytes = 6,
 }
 
 impl CellState {
@@ -99,6 +116,7 @@ impl CellState {
             2 => Status::Full,
             3 => Status::Taken,
             4 => Status::Dead,
+            6 => Status::Bytes,
             _ => Status::Moved,
         };
         CellState { lap: word >> 20, thread: (word >> 4) as u32 & 0xFFFF, status }
@@ -151,6 +169,18 @@ pub(crate) fn settle(ground: &Ground, slot: &IntentSlot, intent: Intent) {
                 set_record(if op == Op::TakeHeld { value } else { 0 });
             }
         }
+        Op::MoveTry | Op::MoveHeld => {
+            let to = CellState::unpack(value);
+            if held {
+                slot.advance(Op::MoveTry);
+                let back = CellState { lap: was.lap, ..to };
+                let _ = cell.state.compare_exchange(mine, back.pack(), AcqRel, Relaxed);
+            } else if op == Op::MoveHeld {
+                // If this was done before, somebody may have taken it since.
+                let other = ground.region.at::<Cell>(record);
+                let _ = other.state.compare_exchange(to.with(Status::Free).pack(), value, AcqRel, Relaxed);
+            }
+        }
         _ => {}
     }
 }
@@ -174,7 +204,19 @@ impl<'a> Claim<'a> {
         seen: CellState,
         record: u64,
     ) -> Option<Claim<'a>> {
-        Claim::make(ground, thread, cell, seen, Status::Claimed, Op::PutTry, record)
+        Claim::put_noted(ground, thread, cell, seen, (record, 0))
+    }
+
+    /// The same with a note that [`claim_note`] tells others as long as the claim stands.
+    #[inline]
+    pub(crate) fn put_noted(
+        ground: &'a Ground,
+        thread: u32,
+        cell: &'a Cell,
+        seen: CellState,
+        noted: (u64, u64),
+    ) -> Option<Claim<'a>> {
+        Claim::make(ground, thread, cell, seen, Status::Claimed, Op::PutTry, noted)
     }
 
     /// Tries to turn `FULL(l)` into `TAKEN(t, l)`; `record` is the ledger word to move the reference to, or 0.
@@ -185,7 +227,7 @@ impl<'a> Claim<'a> {
         seen: CellState,
         record: u64,
     ) -> Option<Claim<'a>> {
-        Claim::make(ground, thread, cell, seen, Status::Taken, Op::TakeTry, record)
+        Claim::make(ground, thread, cell, seen, Status::Taken, Op::TakeTry, (record, 0))
     }
 
     #[inline]
@@ -196,16 +238,29 @@ impl<'a> Claim<'a> {
         seen: CellState,
         to: Status,
         op: Op,
-        record: u64,
+        (record, note): (u64, u64),
     ) -> Option<Claim<'a>> {
         let mine = seen.by(thread, to).pack();
         let intent = &ground.thread(thread).intent;
-        intent.begin(op, ground.offset_of(&cell.state), mine, record, 0);
+        intent.begin(op, ground.offset_of(&cell.state), mine, record, note);
         if cell.state.compare_exchange(seen.pack(), mine, AcqRel, Relaxed).is_err() {
             intent.clear();
             return None;
         }
         Some(Claim { ground, thread, cell, mine })
+    }
+
+    /// Publishes the bytes that were written behind the state, with a note. `told`: by a sequentially consistent operation, so that
+    /// whoever is asleep and does not see it is seen by a sequentially consistent load after this.
+    #[inline]
+    pub(crate) fn fill_bytes(self, note: u16, told: bool) {
+        let full = CellState { thread: u32::from(note), ..CellState::unpack(self.mine).with(Status::Bytes) };
+        if told {
+            self.cell.state.swap(full.pack(), SeqCst);
+        } else {
+            self.cell.state.store(full.pack(), Release);
+        }
+        self.ground.thread(self.thread).intent.clear();
     }
 
     /// Publishes what was written: `value`, and whatever bytes belong to it. With a reference, the cell owns it now.
@@ -216,7 +271,7 @@ impl<'a> Claim<'a> {
             intent.advance(Op::PutHeld);
         }
         self.cell.value.store(value, Relaxed);
-        self.cell.state.store(CellState::unpack(self.mine).with(Status::Full).pack(), Release);
+        self.cell.state.swap(CellState::unpack(self.mine).with(Status::Full).pack(), SeqCst);
         if record != 0 {
             self.ground.word(record).store(0, Release);
         }
@@ -253,6 +308,31 @@ impl<'a> Claim<'a> {
         owned
     }
 
+    /// Moves what the cell `from`, seen as `seen`, holds to the cell `to`, which is free and ours. `copy` copies the bytes behind the
+    /// states. `false`: somebody else was faster.
+    pub(crate) fn move_to(
+        ground: &'a Ground,
+        thread: u32,
+        (from, seen): (&'a Cell, CellState),
+        to: &Cell,
+        copy: impl FnOnce(),
+    ) -> bool {
+        let intent = &ground.thread(thread).intent;
+        let mine = seen.by(thread, Status::Taken).pack();
+        let full = CellState { lap: to.state().lap, ..seen }.pack();
+        intent.begin(Op::MoveTry, ground.offset_of(&from.state), mine, ground.offset_of(&to.state), full);
+        if from.state.compare_exchange(seen.pack(), mine, AcqRel, Relaxed).is_err() {
+            intent.clear();
+            return false;
+        }
+        copy();
+        intent.advance(Op::MoveHeld);
+        Claim { ground, thread, cell: from, mine }.free();
+        to.state.swap(full, SeqCst);
+        intent.clear();
+        true
+    }
+
     /// Puts a taken cell back as it was.
     pub(crate) fn give_back(self) {
         self.cell.state.store(CellState::unpack(self.mine).with(Status::Full).pack(), Release);
@@ -263,11 +343,20 @@ impl<'a> Claim<'a> {
     fn free(&self) {
         let was = CellState::unpack(self.mine);
         let next = CellState { lap: was.lap + 1, thread: 0, status: Status::Free };
-        self.cell.state.store(next.pack(), Release);
+        self.cell.state.swap(next.pack(), SeqCst);
     }
 }
 
 impl Cell {
+    /// Takes the bytes that were copied from a cell seen as `seen`: they are whole, and the caller's, if this is `true`. A sequentially
+    /// consistent operation, as [`Session::wake_one`](crate::Session::wake_one) wants it.
+    #[inline]
+    pub fn take_bytes(&self, seen: CellState) -> bool {
+        let next = CellState { lap: seen.lap + 1, thread: 0, status: Status::Free };
+        seen.status == Status::Bytes
+            && self.state.compare_exchange(seen.pack(), next.pack(), SeqCst, Relaxed).is_ok()
+    }
+
     /// What the cell's state word says now.
     #[inline]
     pub fn state(&self) -> CellState {
@@ -298,6 +387,14 @@ pub(crate) fn claimer(ground: &Ground, state: CellState) -> Option<ThreadId> {
     Some(ThreadId::new(index, slot.generation))
 }
 
+/// What the claimer of a cell seen as `CLAIMED` noted about what it puts. `None`: the cell has changed.
+pub(crate) fn claim_note(ground: &Ground, cell: &Cell, seen: CellState) -> Option<u64> {
+    let index = seen.thread.checked_sub(1).filter(|i| *i < ground.layout.thread_count)?;
+    // Written before the claim. If the claim still stands afterwards, it is of this claim.
+    let note = ground.thread(index).intent.d.load(Acquire);
+    (cell.state() == seen).then_some(note)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,11 +410,69 @@ mod tests {
 
     #[test]
     fn states_survive_packing() {
-        for status in
-            [Status::Free, Status::Claimed, Status::Full, Status::Taken, Status::Dead, Status::Moved]
-        {
+        for status in [
+            Status::Free,
+            Status::Claimed,
+            Status::Full,
+            Status::Taken,
+            Status::Dead,
+            Status::Moved,
+            Status::Bytes,
+        ] {
             let s = CellState { lap: 1 << 40, thread: 16_383, status };
             assert_eq!(CellState::unpack(s.pack()), s);
+        }
+    }
+
+    #[test]
+    fn bytes_are_taken_once() {
+        let g = ground();
+        let cell = &g.member(0).arguments;
+        for lap in 0..3 {
+            Claim::put(&g, 3, cell, cell.state(), 0).unwrap().fill_bytes(0xABC, lap % 2 == 0);
+            let seen = cell.state();
+            assert_eq!(seen, CellState { lap, thread: 0xABC, status: Status::Bytes });
+            assert!(cell.take_bytes(seen) && !cell.take_bytes(seen) && !cell.take_bytes(cell.state()));
+            assert_eq!(cell.state(), free(lap + 1));
+        }
+        assert!(g.thread(3).intent.read().is_none());
+    }
+
+    /// Every stage at which a mover may be cut off, and where the message is then.
+    #[test]
+    fn a_dead_mover_is_settled_at_each_stage() {
+        for stage in 0..6 {
+            let g = ground();
+            let (from, to) = (&g.member(0).arguments, &g.member(1).arguments);
+            to.state.store(free(4).pack(), Relaxed);
+            Claim::put(&g, 9, from, from.state(), 0).unwrap().fill_bytes(77, true);
+            let (seen, t) = (from.state(), &g.thread(3).intent);
+            let mine = seen.by(3, Status::Taken).pack();
+            let full = CellState { lap: 4, ..seen };
+            t.begin(Op::MoveTry, g.offset_of(&from.state), mine, g.offset_of(&to.state), full.pack());
+            if stage >= 1 {
+                from.state.store(mine, Relaxed);
+            }
+            if stage >= 2 {
+                t.advance(Op::MoveHeld);
+            }
+            if stage >= 3 {
+                from.state.store(free(1).pack(), Relaxed);
+            }
+            if stage >= 4 {
+                to.state.store(full.pack(), Relaxed);
+            }
+            if stage >= 5 {
+                assert!(to.take_bytes(to.state()), "somebody was faster than the sweeper");
+            }
+            for _ in 0..2 {
+                settle(&g, t, t.read().unwrap());
+            }
+            match stage {
+                0..=2 => assert_eq!((from.state(), to.state()), (seen, free(4)), "stage {stage}"),
+                3 | 4 => assert_eq!((from.state(), to.state()), (free(1), full), "stage {stage}"),
+                _ => assert_eq!((from.state(), to.state()), (free(1), free(5)), "stage {stage}"),
+            }
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `DESTROY` | the last steps of a destruction | entry still `DESTROYING` as noted: free block and entry, pop the stack |
 //! | `PUT_TRY`, `PUT_HELD` | filling a cell | see [`crate::cell`] |
 //! | `TAKE_TRY`, `TAKE_HELD` | emptying a cell | see [`crate::cell`] |
+//! | `MOVE_TRY`, `MOVE_HELD` | moving what a cell holds to another | see [`crate::cell`] |
 //! | `TAKE_PERMIT`, `RETURN_PERMIT` | changing a count of permits | see [`crate::permit`] |
 
 use crate::primitive::Ordering::*;
@@ -32,6 +33,8 @@ pub(crate) enum Op {
     TakeHeld = 8,
     TakePermit = 9,
     ReturnPermit = 10,
+    MoveTry = 11,
+    MoveHeld = 12,
 }
 
 /// An intent as read from a thread that is gone.
@@ -77,6 +80,8 @@ impl IntentSlot {
             8 => Op::TakeHeld,
             9 => Op::TakePermit,
             10 => Op::ReturnPermit,
+            11 => Op::MoveTry,
+            12 => Op::MoveHeld,
             _ => return None,
         };
         Some(Intent {

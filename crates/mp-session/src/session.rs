@@ -299,6 +299,11 @@ impl Session {
         self.0.ground.threads_used()
     }
 
+    /// A number that changes with each death that somebody cleared up after.
+    pub fn news(&self) -> u64 {
+        self.0.ground.header().news.load(SeqCst)
+    }
+
     /// How many places for processes there are.
     pub fn member_limit(&self) -> u32 {
         self.0.ground.layout.member_count

@@ -23,7 +23,7 @@ impl Me<'_> {
                     finish_destroy(ground, intent.a as u32, intent.b, intent.c, head);
                 }
                 Op::TakePermit | Op::ReturnPermit => self.settle_permit(victim, intent),
-                Op::PutTry | Op::PutHeld | Op::TakeTry | Op::TakeHeld => {
+                Op::PutTry | Op::PutHeld | Op::TakeTry | Op::TakeHeld | Op::MoveTry | Op::MoveHeld => {
                     crate::cell::settle(ground, &slot.intent, intent);
                 }
             }

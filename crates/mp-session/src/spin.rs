@@ -45,7 +45,10 @@ impl Spin {
     pub(crate) fn again(&mut self) -> bool {
         let Some(until) = self.until else { return false };
         self.rounds += 1;
-        for _ in 0..4 {
+        // Who looks seldom lets the other side get on: each look takes the line of the cache away from it. The first looks
+        // are close together, for what comes at once.
+        let pauses = 4 << (self.rounds / 8).min(4);
+        for _ in 0..pauses {
             std::hint::spin_loop();
         }
         // Asking for the time costs as much as a few looks.

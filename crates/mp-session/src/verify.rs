@@ -142,7 +142,7 @@ fn at_rest(ground: &Ground, cell: &Cell, whose: &str, found: &mut Findings) -> O
             let at = ground.offset_of(&cell.value);
             Owned::unpack(cell.value.load(Acquire)).map(|owned| (at, owned))
         }
-        Status::Free | Status::Dead | Status::Moved => None,
+        Status::Free | Status::Dead | Status::Moved | Status::Bytes => None,
     }
 }
 

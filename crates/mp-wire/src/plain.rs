@@ -43,6 +43,48 @@ pub(crate) fn encode<T: 'static>(value: &T, out: &mut Vec<u8>) -> bool {
     false
 }
 
+/// The bytes of a number, a truth value or a character of at most 8 bytes as a word, little-endian, and how many they are.
+///
+/// It is [`encode`](crate::encode) for the smallest values, without anything to write them into.
+#[inline]
+pub fn encode_word<T: 'static>(value: &T) -> Option<(u64, usize)> {
+    let value: &dyn Any = value;
+    macro_rules! attempt {
+        ($($plain:ty => |$v:ident| $word:expr;)*) => { $(
+            if let Some($v) = value.downcast_ref::<$plain>() {
+                let word: u64 = $word;
+                return Some((word.to_le(), size_of::<$plain>()));
+            }
+        )* };
+    }
+    attempt! {
+        u64 => |v| *v;
+        i64 => |v| *v as u64;
+        u32 => |v| u64::from(*v);
+        i32 => |v| u64::from(*v as u32);
+        u16 => |v| u64::from(*v);
+        i16 => |v| u64::from(*v as u16);
+        u8 => |v| u64::from(*v);
+        i8 => |v| u64::from(*v as u8);
+        f64 => |v| v.to_bits();
+        f32 => |v| u64::from(v.to_bits());
+    }
+    None
+}
+
+/// The bytes of a value that is bytes or text, as [`encode`](crate::encode) would write them, without copying.
+#[inline]
+pub fn as_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
+    let value: &dyn Any = value;
+    if let Some(bytes) = value.downcast_ref::<Vec<u8>>() {
+        return Some(bytes);
+    }
+    if let Some(text) = value.downcast_ref::<String>() {
+        return Some(text.as_bytes());
+    }
+    value.downcast_ref::<Box<[u8]>>().map(|bytes| &**bytes)
+}
+
 /// Reads a value if its type is plain.
 #[inline]
 pub(crate) fn decode<T: 'static>(bytes: &[u8]) -> Option<Result<T, Reason>> {
@@ -64,7 +106,7 @@ pub(crate) fn decode<T: 'static>(bytes: &[u8]) -> Option<Result<T, Reason>> {
 
 /// Whether values of this type take the plain path.
 #[inline]
-pub(crate) fn is_plain<T: 'static>() -> bool {
+pub fn is_plain<T: 'static>() -> bool {
     use std::any::TypeId;
     macro_rules! any_of {
         ($($plain:ty),*) => { $( TypeId::of::<T>() == TypeId::of::<$plain>() )||* };
@@ -208,5 +250,33 @@ impl Plain for char {
     #[inline]
     fn read(bytes: &[u8]) -> Result<Self, Reason> {
         char::from_u32(u32::read(bytes)?).ok_or("the number is no character")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_what_encode_writes() {
+        fn same<T: crate::Message>(value: T) {
+            let mut bytes = Vec::new();
+            assert!(encode(&value, &mut bytes));
+            let (word, len) = encode_word(&value).unwrap();
+            assert_eq!(word.to_ne_bytes()[..len], bytes);
+        }
+        same(0x0123_4567_89AB_CDEF_u64);
+        same(-2_i64);
+        same(7_u32);
+        same(-7_i32);
+        same(258_u16);
+        same(-258_i16);
+        same(9_u8);
+        same(-9_i8);
+        same(1.5_f64);
+        same(-0.1_f32);
+        assert_eq!(encode_word(&1_u128), None);
+        assert_eq!(as_bytes(&"text".to_owned()), Some(&b"text"[..]));
+        assert_eq!(as_bytes(&7_u64), None);
     }
 }

@@ -3,11 +3,23 @@
 use mp_wire::Result;
 
 use super::Object;
-use crate::cell::{Cell, CellState, Claim};
+use crate::cell::{Cell, CellState, Claim, Status};
 use crate::owned::Owned;
 use crate::primitive::Ordering::*;
 use crate::session::Session;
 use crate::table::RING_CELLS;
+
+/// Where the note of a message is in the value of its cell: in bits that no reference has.
+const NOTE_SHIFT: u32 = 36;
+const NOTE: u64 = ((1 << 26) - 1) << NOTE_SHIFT;
+
+impl Cell {
+    /// The note that came with the message in the cell, if it holds one.
+    #[inline]
+    pub fn note(&self) -> u64 {
+        (self.value.load(Acquire) & NOTE) >> NOTE_SHIFT
+    }
+}
 
 impl Object {
     /// The cell at `index` of a ring ([`Shape::Ring`](crate::Shape::Ring)) with cells `stride` bytes apart.
@@ -27,15 +39,49 @@ impl Object {
     /// As [`Session::thread_id`].
     #[inline]
     pub fn claim_for_put<'a>(&'a self, cell: &'a Cell, seen: CellState) -> Result<Option<Filling<'a>>> {
+        self.claim_noted(cell, seen, 0)
+    }
+
+    /// The same with a note that [`Object::claim_note`] tells others as long as the claim stands.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    #[inline]
+    pub fn claim_noted<'a>(
+        &'a self,
+        cell: &'a Cell,
+        seen: CellState,
+        note: u64,
+    ) -> Result<Option<Filling<'a>>> {
         let me = self.0.session.me()?;
-        Ok(Claim::put(&me.inner.ground, me.index, cell, seen, 0).map(Filling))
+        Ok(Claim::put_noted(&me.inner.ground, me.index, cell, seen, (0, note)).map(Filling))
+    }
+
+    /// The note of whoever claimed a cell that was seen claimed. `None`: the cell has changed since.
+    pub fn claim_note(&self, cell: &Cell, seen: CellState) -> Option<u64> {
+        crate::cell::claim_note(&self.0.session.0.ground, cell, seen)
     }
 
     /// Hands a message over into a free cell. `Ok(false)`: somebody else was faster.
     ///
     /// # Errors
     /// As [`Session::thread_id`].
+    #[inline]
     pub fn put_into(session: &Session, cell: &Cell, seen: CellState, message: &Object) -> Result<bool> {
+        Object::put_noted(session, cell, seen, message, 0)
+    }
+
+    /// The same with a note of 26 bits that [`Cell::note`] gives back while the message is in the cell.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    pub fn put_noted(
+        session: &Session,
+        cell: &Cell,
+        seen: CellState,
+        message: &Object,
+        note: u64,
+    ) -> Result<bool> {
         let me = session.me()?;
         let ground = &session.0.ground;
         // A count of its own for the cell: the handle that the caller holds stays what it is.
@@ -45,9 +91,9 @@ impl Object {
             session.0.book.give(record);
             return Err(e);
         }
-        let put = match Claim::put(ground, me.index, cell, seen, record) {
+        let put = match Claim::put_noted(ground, me.index, cell, seen, (record, note)) {
             Some(claim) => {
-                claim.fill(owned.pack(), record);
+                claim.fill(owned.pack() | (note << NOTE_SHIFT) & NOTE, record);
                 true
             }
             None => {
@@ -57,6 +103,32 @@ impl Object {
         };
         session.0.book.give(record);
         Ok(put)
+    }
+
+    /// Moves what the cell `from`, seen as `seen`, holds into the cell `to`, of which the caller knows that it is free and that nobody
+    /// else uses it. `copy` copies bytes behind the states, the value words included. `Ok(false)`: somebody else was faster, or there is
+    /// nothing in it.
+    ///
+    /// # Errors
+    /// As [`Session::thread_id`].
+    pub fn move_between(
+        session: &Session,
+        from: &Cell,
+        seen: CellState,
+        to: &Cell,
+        copy: impl FnOnce(),
+    ) -> Result<bool> {
+        let me = session.me()?;
+        Ok(matches!(seen.status, Status::Full | Status::Bytes)
+            && Claim::move_to(&me.inner.ground, me.index, (from, seen), to, copy))
+    }
+
+    /// Another handle for the message in a full cell of a ring, which the caller knows to stay there meanwhile.
+    ///
+    /// # Errors
+    /// [`mp_wire::Error::Stale`] when there is none, and as [`Object::create`].
+    pub fn share_from(session: &Session, cell: &Cell) -> Result<Object> {
+        Object::share(session, session.0.ground.offset_of(&cell.value))
     }
 
     /// Takes a full cell: what it holds, as bytes to copy out, or as a message.
@@ -69,6 +141,9 @@ impl Object {
         cell: &'a Cell,
         seen: CellState,
     ) -> Result<Option<Taking<'a>>> {
+        if seen.status != Status::Full {
+            return Ok(None); // bytes without a header: `Cell::take_bytes`
+        }
         let me = session.me()?;
         let ground = &session.0.ground;
         if cell.value.load(Acquire) & crate::owned::INLINE != 0 {
@@ -110,6 +185,13 @@ impl Filling<'_> {
     #[inline]
     pub fn finish(self, header: u64) {
         self.0.fill(header | crate::owned::INLINE, 0);
+    }
+
+    /// Publishes the bytes that were written from the cell's second word on, and a note: the cell is [`Status::Bytes`](crate::Status::Bytes)
+    /// then, and [`Cell::take_bytes`] takes them. If not `told`, a `fence(SeqCst)` has to come before anybody is woken.
+    #[inline]
+    pub fn finish_bytes(self, note: u16, told: bool) {
+        self.0.fill_bytes(note, told);
     }
 }
 
