@@ -4,6 +4,7 @@ mod broken;
 mod cells;
 mod directory;
 mod heap;
+mod kinds;
 mod ledger;
 mod manager;
 mod members;
@@ -33,6 +34,7 @@ pub(crate) const ALL: &[&[Scene]] = &[
     parking::SCENES,
     directory::SCENES,
     queue::SCENES,
+    kinds::SCENES,
     pipe::SCENES,
     sync::SCENES,
     permits::SCENES,

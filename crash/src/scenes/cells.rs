@@ -98,7 +98,7 @@ fn works(ring: &Object) {
         Status::Full => assert!(take_now(ring)),
         Status::Dead => assert!(cell.bury(seen)),
         Status::Free => {}
-        Status::Claimed | Status::Taken | Status::Moved => panic!("{seen:?}"),
+        Status::Claimed | Status::Taken | Status::Moved | Status::Bytes => panic!("{seen:?}"),
     }
     assert!(put_message(ring) && take_now(ring) && put_bytes(ring) && take_now(ring));
 }

@@ -6,7 +6,7 @@
 use std::mem::forget;
 use std::time::Duration;
 
-use mp_queue::{Error, Queue, Receiver, Sender};
+use mp_queue::{Error, Queue, QueueOptions, Receiver, Sender};
 use mp_wire::Message;
 
 use crate::scene::{Act, Scene};
@@ -20,10 +20,29 @@ pub(super) const SCENES: &[Scene] = &[
     Scene { name: "queue: put, unbounded", play: |stage| put::<u64>(stage, None, 1) },
     Scene { name: "queue: put a large message", play: |stage| put::<Large>(stage, Some(3), 1) },
     Scene { name: "queue: put, and grow", play: |stage| put::<u64>(stage, None, 31) },
-    Scene { name: "queue: put a large message, and grow", play: |stage| put::<Large>(stage, None, 31) },
+    Scene { name: "queue: put a large message, and grow", play: |stage| put::<Large>(stage, None, 15) },
     Scene { name: "queue: put after it grew", play: |stage| put::<u64>(stage, None, 32) },
     Scene { name: "queue: get, bounded", play: |stage| get::<u64>(stage, Some(3), 2) },
     Scene { name: "queue: get the last", play: |stage| get::<u64>(stage, Some(3), 1) },
+    Scene { name: "queue: get text", play: |stage| get::<Text>(stage, Some(3), 2) },
+    Scene { name: "queue: put text, bounded by bytes", play: |stage| put_bytes(stage, 30) },
+    Scene {
+        name: "queue: put text, bounded by bytes, when there is no room",
+        play: |stage| put_bytes(stage, 19),
+    },
+    Scene { name: "queue: lease", play: |stage| lease::<u64>(stage, false) },
+    Scene { name: "queue: lease text", play: |stage| lease::<Text>(stage, false) },
+    Scene { name: "queue: lease a large message", play: |stage| lease::<Large>(stage, false) },
+    Scene { name: "queue: lease, the first one", play: |stage| lease::<u64>(stage, true) },
+    Scene { name: "queue: deal with a lease", play: |stage| settle::<u64>(stage, true) },
+    Scene {
+        name: "queue: deal with the lease of a large message",
+        play: |stage| settle::<Large>(stage, true),
+    },
+    Scene { name: "queue: give a lease back", play: |stage| settle::<Large>(stage, false) },
+    Scene { name: "queue: get what came back", play: |stage| get_back::<u64>(stage, false) },
+    Scene { name: "queue: get a large one that came back", play: |stage| get_back::<Large>(stage, false) },
+    Scene { name: "queue: lease what came back", play: |stage| get_back::<Large>(stage, true) },
     Scene { name: "queue: get from an empty one", play: |stage| get::<u64>(stage, Some(3), 0) },
     Scene { name: "queue: get, unbounded", play: |stage| get::<u64>(stage, None, 2) },
     Scene { name: "queue: get a large message", play: |stage| get::<Large>(stage, Some(3), 2) },
@@ -55,11 +74,23 @@ type Large = (u64, String);
 
 impl Numbered for Large {
     fn of(number: u64) -> Large {
-        (number, "this does not fit into a cell, so it is a message of the session".to_owned())
+        (number, "this does not fit into a cell, so it is a message of the session ".repeat(2))
     }
     fn number(&self) -> u64 {
         assert!(self.1.starts_with("this does not"));
         self.0
+    }
+}
+
+/// Short enough for a cell.
+type Text = String;
+
+impl Numbered for Text {
+    fn of(number: u64) -> Text {
+        format!("{number:>10}")
+    }
+    fn number(&self) -> u64 {
+        self.trim().parse().unwrap()
     }
 }
 
@@ -224,4 +255,109 @@ fn release(stage: &Stage) -> Act {
     let queue = Queue::<Large>::make(&stage.victim, None).unwrap();
     queue.put_many((0..33).map(Large::of)).unwrap();
     Act::new(move || drop(queue))
+}
+
+/// Two messages of ten bytes are in it.
+fn put_bytes(stage: &Stage, bound: u64) -> Act {
+    let queue = Queue::<Text>::make_as(&stage.witness, QueueOptions::new().bytes(bound)).unwrap();
+    queue.put(Text::of(0)).unwrap();
+    let theirs: Sender<Text> = give(&stage.witness, &stage.victim, &queue.sender());
+    let putter = give(&stage.witness, &stage.witness, &queue);
+    Act::new(move || {
+        let _ = theirs.try_put(Text::of(100));
+        forget(theirs);
+    })
+    .meanwhile("puts, too", move || {
+        let _ = putter.try_put(Text::of(50));
+    })
+    .check(move |_| {
+        let got = rest(&queue);
+        assert!(got.first() == Some(&0) && got.len() as u64 * 10 <= bound, "{got:?}");
+        works(&queue);
+    })
+}
+
+/// The victim leases, deals with nothing and is gone: nothing is lost, and nothing comes twice.
+fn lease<T: Numbered>(stage: &Stage, first: bool) -> Act {
+    let queue = filled::<T>(stage, Some(4), 3);
+    if !first {
+        drop(queue.get_leased().unwrap()); // makes the board
+        queue.put(T::of(3)).unwrap();
+    }
+    let before = if first { 0..3 } else { 1..4 };
+    let theirs: Receiver<T> = give(&stage.witness, &stage.victim, &queue.receiver());
+    let another = || give(&stage.witness, &stage.witness, &queue);
+    let (getter, lessee) = (another(), another());
+    Act::new(move || {
+        forget(theirs.try_get_leased());
+        forget(theirs);
+    })
+    .meanwhile("gets", move || {
+        let _ = getter.try_get();
+    })
+    .meanwhile("leases, too", move || {
+        if let Ok(lease) = lessee.try_get_leased() {
+            lease.give_back().unwrap();
+        }
+    })
+    .check(move |_| {
+        let mut got = rest(&queue);
+        got.sort_unstable();
+        let missing = before.clone().filter(|n| !got.contains(n)).count();
+        // One of ours may have got one.
+        assert!(missing <= 1 && got.len() + missing == 3, "{got:?} of {before:?}");
+        works(&queue);
+    })
+}
+
+/// The victim has a lease and says what became of it.
+fn settle<T: Numbered>(stage: &Stage, done: bool) -> Act {
+    let queue = filled::<T>(stage, Some(4), 2);
+    let theirs: Receiver<T> = give(&stage.witness, &stage.victim, &queue.receiver());
+    let lease = theirs.get_leased().unwrap();
+    let getter = give(&stage.witness, &stage.witness, &queue);
+    Act::new(move || {
+        if done {
+            drop(lease);
+        } else {
+            lease.give_back().unwrap();
+        }
+        forget(theirs);
+    })
+    .meanwhile("gets", move || {
+        let _ = getter.try_get();
+    })
+    .check(move |_| {
+        let mut got = rest(&queue);
+        got.sort_unstable();
+        let least = usize::from(!done);
+        assert!(got.len() >= least.saturating_sub(1) && got.iter().all(|n| *n < 2), "{got:?}");
+        got.dedup();
+        works(&queue);
+    })
+}
+
+/// A message was given back, and the victim takes it.
+fn get_back<T: Numbered>(stage: &Stage, leased: bool) -> Act {
+    let queue = filled::<T>(stage, Some(4), 2);
+    queue.get_leased().unwrap().give_back().unwrap();
+    let theirs: Receiver<T> = give(&stage.witness, &stage.victim, &queue.receiver());
+    let getter = give(&stage.witness, &stage.witness, &queue);
+    Act::new(move || {
+        if leased {
+            forget(theirs.try_get_leased());
+        } else {
+            assert!(theirs.try_get().is_ok());
+        }
+        forget(theirs);
+    })
+    .meanwhile("gets, too", move || {
+        let _ = getter.try_get();
+    })
+    .check(move |_| {
+        let got = rest(&queue);
+        let most = 2 - got.len();
+        assert!(most <= if leased { 1 } else { 2 } && got.iter().all(|n| *n < 2), "{got:?}");
+        works(&queue);
+    })
 }

@@ -161,7 +161,7 @@ impl Board {
     pub(crate) fn is_in_use(&self) -> bool {
         (0..PLACES).any(|place| {
             let owner = self.owner(place).load(SeqCst);
-            owner != 0 && !(self.is_gone(owner) && !self.is_full(place))
+            owner != 0 && (!self.is_gone(owner) || self.is_full(place))
         })
     }
 

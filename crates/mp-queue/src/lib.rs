@@ -25,9 +25,11 @@
 //! # What is promised
 //!
 //! - *Whole messages.* A message is in the queue completely or not at all, whenever its sender is killed.
-//! - *Order.* What one thread put comes in the order in which it was put. The exception is a message whose
-//!   receiver was killed while taking it: it comes to another one, perhaps late.
-//! - *Losses.* A receiver killed in `get` takes one message with it at most. Nothing else is lost or doubled.
+//! - *Order.* What one thread put comes in the order in which it was put. The exceptions are a message whose
+//!   receiver was killed while taking it, and one that comes back from a [`Lease`]: they come to another one, perhaps late.
+//! - *Losses.* A receiver killed in `get` takes one message with it at most. Nothing else is lost or doubled. With
+//!   [`Receiver::get_leased`] nothing is lost; what a receiver was at when it died, another one gets.
+//! - *Bounds.* A queue may be bounded by messages and by bytes ([`QueueOptions`]); neither bound is ever exceeded.
 //! - *News.* Who waits is told within the time that the session needs to notice a death, if nobody is left who could end
 //!   the wait ([`Error::Disconnected`]), or if the queue was closed ([`Error::Closed`]).
 //! - *No system call* unless somebody sleeps.
@@ -40,9 +42,10 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `queue`, `sender`, `receiver`, `put_error`, `common` | the handles: values and types |
-//! | `channel` | waiting, waking, and who is left |
+//! | `queue`, `sender`, `receiver`, `options`, `put_error`, `common` | the handles: values and types |
+//! | `channel`, `deadline` | waiting, waking, and who is left |
 //! | `waiting` | waiting for queues together with other things |
+//! | `board`, `lease`, `channel/leasing` | messages that come back if their consumer dies |
 //! | `rings` | growing and closing: what follows a ring |
 //! | `ring` | which cell is next, and what a death leaves in it |
 //! | `position` | counting without division |
@@ -56,8 +59,8 @@
 //! A queue that holds a message that holds the queue is a cycle of references: while it is in there nobody is told that the
 //! other side is gone, and it is freed with the session. A thread that is *stopped* (not killed) in the few
 //! instructions between claiming a cell and filling it holds up the receivers until it goes on or is killed. An unbounded queue keeps
-//! the memory of its rings, 64 bytes for each message of its high-water mark twice, until it is destroyed; messages
-//! above 48 bytes have memory of their own, which is free again when they were got.
+//! the memory of its rings, for each message of its high-water mark twice, until it is destroyed. Messages that do not fit into a cell
+//! ([`QueueOptions::message_size`]) have memory of their own, which is free again when they were got.
 //!
 //! # Platform
 //!
@@ -66,6 +69,7 @@
 mod board;
 mod channel;
 mod common;
+mod deadline;
 mod heap;
 mod joinable;
 mod lease;

@@ -165,7 +165,7 @@ fn the_last_sender_dies() {
     let theirs: Sender<String> = hand_over(&a, &b, &sender);
     drop(sender);
     theirs.put("last words".into()).unwrap();
-    theirs.put("of some length, so that they do not fit behind a cell of the ring".into()).unwrap();
+    theirs.put("of some length, so that they do not fit into a cell of the ring".repeat(3)).unwrap();
     let consumer = {
         let receiver = receiver.clone();
         thread::spawn(move || (receiver.get(), receiver.get(), receiver.get()))
@@ -177,7 +177,7 @@ fn the_last_sender_dies() {
     a.notice_deaths().unwrap();
     let (first, second, end) = consumer.join().unwrap();
     assert!(begin.elapsed() < Duration::from_secs(5));
-    assert_eq!((first.unwrap().len(), second.unwrap().len()), (10, 65));
+    assert_eq!((first.unwrap().len(), second.unwrap().len()), (10, 3 * 63));
     // Members on the heap have no pid, so nobody is named; `processes.rs` sees to that.
     assert!(matches!(end, Err(Error::Disconnected { .. })), "{end:?}");
     assert!(matches!(receiver.try_get(), Err(Error::Disconnected { .. })));

@@ -110,7 +110,7 @@ fn children(ground: &Ground, index: u32, entry: &Entry, found: &mut Findings) ->
     if matches!(shape, Shape::Message | Shape::Owner) {
         let count = u64::from(ground.word(block).load(Acquire) as u32);
         if MESSAGE_LIST + count * 8 > size {
-            found.push(format!("object {index}: a message of {size} bytes with {count} references"));
+            found.push(format!("object {index}: {size} bytes for a list of {count} references"));
             return owned;
         }
         (0..count).for_each(|i| look(block + MESSAGE_LIST + i * 8, "the list"));
