@@ -90,6 +90,48 @@ def pipe_one_way(size, count):
     connection.recv()
 
 
+def queue_peer(orders, queue):
+    while True:
+        count, message = orders.get()
+        for _ in range(count):
+            queue.put(message)
+
+
+@functools.cache
+def queues():
+    context = multiprocessing.get_context("fork")
+    orders, queue = context.Queue(), context.Queue(1024)
+    context.Process(target=queue_peer, args=(orders, queue), daemon=True).start()
+    return orders, queue
+
+
+def queue_one_way(message, count):
+    orders, queue = queues()
+    orders.put((count, message))
+    for _ in range(count):
+        queue.get()
+
+
+def queue_echo(there, back):
+    while True:
+        back.put(there.get())
+
+
+@functools.cache
+def echo():
+    context = multiprocessing.get_context("fork")
+    there, back = context.Queue(), context.Queue()
+    context.Process(target=queue_echo, args=(there, back), daemon=True).start()
+    return there, back
+
+
+def queue_rtt(count):
+    there, back = echo()
+    for _ in range(count):
+        there.put(7)
+        back.get()
+
+
 def many(call, count):
     for _ in range(count):
         call()
@@ -161,6 +203,10 @@ WORK = {
     "pipe_64": lambda n: pipe_one_way(64, n),
     "pipe_64k": lambda n: pipe_one_way(64 << 10, n),
     "pipe_1m": lambda n: pipe_one_way(1 << 20, n),
+    "queue_8": lambda n: queue_one_way(7, n),
+    "queue_64": lambda n: queue_one_way(bytes(64), n),
+    "queue_1k": lambda n: queue_one_way(bytes(1024), n),
+    "queue_rtt": queue_rtt,
     "apply": lambda n: many(lambda: pool().apply(square, (3,)), n),
     "submit": lambda n: many(lambda: executor().submit(square, 3).result(), n),
     "map": lambda n: pool().map(square, range(n)),

@@ -15,6 +15,7 @@
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
 //! | `curves` | how do these grow? Drawn into `docs/figures` |
 //! | `wait` | what does it cost to wait for many things at once? |
+//! | `queue` | what does a message through a queue cost, small and large, one to one and many to many? |
 //! | `shared` | what do access to shared data, blocks of memory and their handles cost? |
 //!
 //! | file | idea |
@@ -22,7 +23,7 @@
 //! | `table`, `options`, `record` | rows, rounds, medians, ratios, goals; what to run; figures for other programs |
 //! | `curve` | figures as pictures |
 //! | `machine` | placement on cores, CPU time |
-//! | `floors`, `mapped` | the bare system: what no library can beat |
+//! | `floors`, `mapped`, `ring` | the bare system: what no library can beat |
 //! | `events` | eventfds, waited for by `poll` and `epoll` |
 //! | `sockets` | a process at the other end of a socket pair |
 //! | `locks` | bare locks: a futex, and the C library's |
@@ -41,6 +42,7 @@ pub mod mapped;
 mod options;
 pub mod python;
 mod record;
+pub mod ring;
 pub mod sockets;
 pub mod table;
 

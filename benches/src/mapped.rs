@@ -34,6 +34,11 @@ impl Mapped {
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Mapped { start, length }) }
     }
 
+    /// Where it begins.
+    pub(crate) fn start(&self) -> *mut libc::c_void {
+        self.start
+    }
+
     /// Its bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: our own mapping, which nobody else knows.

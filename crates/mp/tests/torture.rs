@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mp::prelude::*;
 use mp::{Error, StartMethod};
 
+#[path = "torture/queue.rs"]
+mod lines;
 #[path = "torture/pipe.rs"]
 mod pipe;
 #[path = "torture/sync.rs"]
@@ -237,6 +239,7 @@ fn everything_at_once_while_children_are_killed() {
             let dice = move |by: u32| Dice(seed.rotate_left(by + i as u32));
             if is_asked_for("queue") {
                 scope.spawn(move || talkers(&mut dice(17), until, *method));
+                scope.spawn(move || lines::lines(&mut dice(27), until, *method));
             }
             if is_asked_for("pipe") {
                 scope.spawn(move || pipe::pipes(&mut dice(29), until, *method));
