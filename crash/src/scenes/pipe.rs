@@ -18,9 +18,13 @@ pub(super) const SCENES: &[Scene] = &[
     Scene { name: "pipe: send", play: |stage| send(stage, number) },
     Scene { name: "pipe: send a handle", play: |stage| send(stage, with_handle) },
     Scene { name: "pipe: send in parts", play: send_in_parts },
+    Scene { name: "pipe: send a large value with a deadline", play: send_as_an_object },
     Scene { name: "pipe: receive", play: |stage| receive(stage, number) },
     Scene { name: "pipe: receive a handle", play: |stage| receive(stage, with_handle) },
     Scene { name: "pipe: receive in parts", play: receive_in_parts },
+    Scene { name: "pipe: receive into a buffer", play: receive_into },
+    Scene { name: "pipe: another handle for an end", play: clone },
+    Scene { name: "pipe: close an end", play: close },
     Scene { name: "pipe: open a handle that arrived", play: open },
     Scene { name: "pipe: release the last handle of a full one", play: release },
 ];
@@ -174,6 +178,83 @@ fn receive_in_parts(stage: &Stage) -> Act {
             Err(e) => assert!(e.is_timeout(), "{e}"),
         }
         works(&from, &to);
+    })
+}
+
+/// It goes whole or not at all, by way of a cell.
+fn send_as_an_object(stage: &Stage) -> Act {
+    let (from, to) = pipe_in(&stage.witness, CAPACITY).unwrap();
+    let theirs: Connection = give(&stage.witness, &stage.victim, &from);
+    let (sender, receiver) = (another(stage, &from), another(stage, &to));
+    Act::new(move || {
+        theirs.send_timeout(vec![7_u8; LARGE], PATIENCE).unwrap();
+        forget(theirs);
+    })
+    .meanwhile("sends, too", move || {
+        // In vain while the victim has the turn.
+        let _ = sender.send_timeout(vec![8_u8; 10], Duration::ZERO);
+    })
+    .meanwhile("receives what there is", move || {
+        let _ = receiver.try_recv::<Vec<u8>>();
+    })
+    .check(move |_| {
+        loop {
+            match to.try_recv::<Vec<u8>>() {
+                Ok(bytes) => assert!(bytes == [7; LARGE] || bytes == [8; 10], "{} bytes", bytes.len()),
+                Err(Error::Empty) => break,
+                Err(e) => panic!("{e}"),
+            }
+        }
+        works(&from, &to);
+    })
+}
+
+fn receive_into(stage: &Stage) -> Act {
+    let (from, to) = pipe_in(&stage.witness, CAPACITY).unwrap();
+    let theirs: Connection = give(&stage.witness, &stage.victim, &to);
+    let receiver = another(stage, &to);
+    (1..=2).for_each(|i| from.send_bytes(&[i; 50]).unwrap());
+    Act::new(move || {
+        let mut buffer = [0; 64];
+        assert_eq!(theirs.recv_bytes_into(&mut buffer), Ok(50));
+        assert_eq!(buffer[..50], [1; 50]);
+        forget(theirs);
+    })
+    .meanwhile("receives, too", move || {
+        let _ = receiver.recv_bytes_timeout(Duration::ZERO);
+    })
+    .check(move |_| {
+        let got: Vec<Vec<u8>> = std::iter::from_fn(|| to.recv_bytes_timeout(Duration::ZERO).ok()).collect();
+        // The victim had one, and another member may have had one.
+        assert!(got.len() <= 2 && got.is_sorted() && got.iter().all(|b| b == &[b[0]; 50]), "{got:?}");
+        works(&from, &to);
+    })
+}
+
+fn clone(stage: &Stage) -> Act {
+    let [from, to, ..] = filled(stage, number);
+    let theirs: Connection = give(&stage.witness, &stage.victim, &from);
+    Act::new(move || {
+        forget(theirs.try_clone().unwrap());
+        forget(theirs);
+    })
+    .check(move |_| {
+        assert_eq!(rest(&to), [0, 1]);
+        works(&from, &to);
+    })
+}
+
+/// The last handle of an end: however far that came, the other end is told after what was sent.
+fn close(stage: &Stage) -> Act {
+    let (from, to) = pipe_in(&stage.witness, CAPACITY).unwrap();
+    (0..2).for_each(|i| from.send(with_handle(stage, i)).unwrap());
+    let theirs: Connection = give(&stage.witness, &stage.victim, &from);
+    drop(from);
+    Act::new(move || drop(theirs)).check(move |_| {
+        for expected in 0..2 {
+            assert_eq!(to.try_recv::<Numbered>().unwrap().0, expected);
+        }
+        assert!(matches!(to.try_recv::<Numbered>(), Err(Error::Disconnected { .. })));
     })
 }
 

@@ -7,7 +7,7 @@ use mp_wire::{Error, Result};
 
 use crate::address::Address;
 use crate::authkey::AuthKey;
-use crate::link::Link;
+use crate::link::{Link, Tls};
 
 /// Connects to a [`Listener`](crate::Listener), ours or CPython's (Python's `multiprocessing.connection.Client`).
 ///
@@ -30,6 +30,8 @@ use crate::link::Link;
 pub struct Client {
     key: Option<AuthKey>,
     timeout: Option<Duration>,
+    #[cfg(feature = "tls")]
+    tls: Option<(std::sync::Arc<rustls::ClientConfig>, String)>,
 }
 
 impl Client {
@@ -50,6 +52,28 @@ impl Client {
         self
     }
 
+    /// Connects under TLS, to a listener whose certificate is for that name.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>, name: impl Into<String>) -> Client {
+        self.tls = Some((config, name.into()));
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_for_one(&self) -> Result<Option<Tls>> {
+        let Some((config, name)) = &self.tls else { return Ok(None) };
+        let wrong =
+            |e: &dyn std::fmt::Display| Error::InvalidArgument { detail: format!("TLS to {name:?}: {e}") };
+        let server = rustls::pki_types::ServerName::try_from(name.clone()).map_err(|e| wrong(&e))?;
+        let tls = rustls::ClientConnection::new(config.clone(), server).map_err(|e| wrong(&e))?;
+        Ok(Some(Tls::new(tls)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn tls_for_one(&self) -> Result<Option<Tls>> {
+        Ok(None)
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -68,7 +92,8 @@ impl Client {
             std::io::ErrorKind::InvalidInput => Error::InvalidArgument { detail: format!("{address}: {e}") },
             _ => Error::os(format!("connect to {address}"), e),
         })?;
-        let link = Link::new(socket, what);
+        let link = Link::over(socket, what, self.tls_for_one()?);
+        link.secure(deadline)?;
         if let Some(key) = &self.key {
             link.authenticate(key, false, deadline)?;
         }

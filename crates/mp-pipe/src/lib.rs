@@ -11,6 +11,11 @@
 //! | [`Error::Disconnected`] | `EOFError`, and `BrokenPipeError` at the sender |
 //! | [`Error::Torn`] | `OSError("got end of file during message")` |
 //! | [`RecvIntoError::TooShort`] | `BufferTooShort` |
+//! | [`Connection::descriptor`] | `fileno` |
+//! | [`Listener`], [`Client`], [`Address`] | the same, and addresses as tuples and strings |
+//! | [`Link`] | `Connection`, where the other side is another program |
+//! | [`AuthKey`], [`Error::Authentication`] | `authkey`, `AuthenticationError` |
+//! | [`wait`](mp_session::wait()), [`WaitSet`](mp_session::WaitSet) | `wait`, without a limit |
 //!
 //! ```
 //! let (ours, theirs) = mp_pipe::pipe()?;
@@ -20,6 +25,16 @@
 //! assert!(theirs.recv::<Vec<i32>>().unwrap_err().is_closed());
 //! # Ok::<(), mp_pipe::Error>(())
 //! ```
+//!
+//! # Relatives and strangers
+//!
+//! | | [`Connection`] | [`Link`] |
+//! |---|---|---|
+//! | with | processes of one session | any program, in Rust or Python, on any machine |
+//! | made by | [`pipe`] | [`Listener`] and [`Client`], or [`Link::pair`] |
+//! | carried by | shared memory | the kernel: TCP, local sockets, named pipes |
+//! | carries | values, handles of mp | bytes; values; handles of the system, on local sockets |
+//! | trusts | the other end: it runs our code | nobody |
 //!
 //! # What is promised
 //!
@@ -41,16 +56,22 @@
 //! | `stream`, `frame` | bytes in shared memory, and what they say; the table of deaths |
 //! | `turn` | several threads at one end |
 //! | `cells` | messages with handles |
-//! | `deadline`, `waiting` | how long to wait, and waiting for other things besides |
+//! | `deadline`, `waiting`, `descriptor` | how long to wait, and waiting for other things besides |
+//! | `listener`, `reception`, `client`, `address`, `authkey` | strangers meet, and prove that they know each other |
+//! | `link` | a connection with a stranger |
+//! | `link/framing`, `link/inlet`, `link/outlet` | frames on a stream, as CPython writes them; receiving and sending them |
+//! | `link/challenge` | the mutual proof, as CPython does it |
+//! | `link/values`, `link/giving` | values, and links, in frames |
+//! | `link/wire`, `link/tls` | the socket, and what may be over it |
 //!
 //! # Limits
 //!
 //! A connection that timed out in the middle of receiving a message in parts keeps those parts in its process: if it is then sent elsewhere, that
-//! message is lost. A pipe that holds a message which holds one of its own ends is a cycle of references, and is freed with the session.
+//! message is lost. On a link a value carries at most 1,000 handles of the system. A pipe that holds a message which holds one of its own ends is a cycle of references, and is freed with the session.
 //!
 //! # Platform
 //!
-//! That of [`mp_session`]: nothing here knows the operating system.
+//! That of [`mp_session`]: nothing here knows the operating system. What a link can be is told at [`Address`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -89,6 +110,8 @@ pub use mp_session;
 pub use mp_sys::Peer;
 pub use mp_wire::{Error, Message, Result};
 pub use one_way::{Reader, Writer};
+#[cfg(feature = "tls")]
+pub use rustls;
 
 use mp_session::Session;
 

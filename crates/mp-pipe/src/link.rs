@@ -5,6 +5,11 @@ mod framing;
 mod giving;
 mod inlet;
 mod outlet;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "link/no_tls.rs"]
+mod tls;
 mod values;
 mod wire;
 
@@ -29,6 +34,7 @@ use crate::errors::{RecvIntoError, SendError};
 use challenge::Frames;
 use inlet::{Inlet, Payload, Received, Request};
 use outlet::Outlet;
+pub(crate) use tls::Tls;
 use wire::Wire;
 
 /// The longest message that is received unless it is said otherwise.
@@ -80,8 +86,12 @@ pub struct Link {
 
 impl Link {
     pub(crate) fn new(socket: Socket, what: String) -> Link {
+        Link::over(socket, what, None)
+    }
+
+    pub(crate) fn over(socket: Socket, what: String, tls: Option<Tls>) -> Link {
         Link {
-            wire: Wire::new(socket),
+            wire: Wire::new(socket, tls),
             what,
             inlet: Mutex::default(),
             outlet: Mutex::default(),
@@ -226,7 +236,7 @@ impl Link {
     }
 
     fn send_value<T: Message>(&self, value: &T, deadline: Deadline) -> Result<bool> {
-        let packed = values::pack(value, self.wire.socket.carries_handles())?;
+        let packed = values::pack(value, self.wire.carries_handles())?;
         self.put(&packed.bytes, &packed.handles, deadline)
     }
 
@@ -284,7 +294,7 @@ impl Link {
     /// [`Error::Closed`]. Dropping the link does the same.
     pub fn close(&self) {
         self.closed.store(1, SeqCst);
-        self.wire.socket.shutdown();
+        self.wire.shutdown();
     }
 
     /// Whether [`close`](Link::close) was called.
@@ -361,6 +371,22 @@ impl Link {
         let exact = self.exact.load(SeqCst) != 0;
         let request = Request { slice, limit, exact, deadline };
         self.explained(inlet.receive(&self.wire, &self.what, request))
+    }
+
+    /// Agrees on keys with the other side, where there is TLS.
+    pub(crate) fn secure(&self, deadline: Option<Instant>) -> Result<()> {
+        let Some(tls) = &self.wire.tls else { return Ok(()) };
+        if self.wire.socket.keeps_bounds() {
+            return Err(Error::Unsupported { what: format!("TLS on {}", self.what) });
+        }
+        tls.shake_hands(&self.wire.socket, deadline).map_err(|e| {
+            self.wire.socket.shutdown();
+            match e.kind() {
+                _ if self.is_closed() => Error::Closed { what: self.what.clone() },
+                std::io::ErrorKind::TimedOut => self.late("agree on keys"),
+                _ => Error::Authentication { what: self.what.clone(), why: format!("TLS: {e}") },
+            }
+        })
     }
 
     /// Proves to the other side that we have the key, and has it prove the same: as the side that listens, or the one that connects.
@@ -441,7 +467,7 @@ impl Waitable for Link {
 
     fn is_ready(&self) -> bool {
         // Whoever receives just now will have what comes.
-        let ahead = self.inlet.try_lock().is_some_and(|inlet| inlet.has_any());
+        let ahead = self.inlet.try_lock().is_some_and(|inlet| inlet.has_any()) || self.wire.has_plain();
         let now = Some(Instant::now());
         ahead || self.is_closed() || self.wire.socket.readable(now).unwrap_or(true)
     }

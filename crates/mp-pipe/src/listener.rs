@@ -86,6 +86,13 @@ impl ListenerBuilder {
         self
     }
 
+    /// The connections are under TLS, and this is our certificate and what we ask of theirs.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: std::sync::Arc<rustls::ServerConfig>) -> ListenerBuilder {
+        self.rules.tls = Some(config);
+        self
+    }
+
     /// Listens there.
     ///
     /// # Errors
@@ -103,7 +110,7 @@ impl ListenerBuilder {
             })?;
         let address = Address::from_endpoint(listener.endpoint());
         let way = match self.key {
-            None if listener.source().is_some() => Way::Open(listener),
+            None if listener.source().is_some() && !self.rules.has_tls() => Way::Open(listener),
             key => Way::Guarded(Reception::new(listener, &address, key, self.rules)?),
         };
         Ok(Listener { address, way })

@@ -25,7 +25,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::address::Address;
 use crate::authkey::AuthKey;
-use crate::link::{DEFAULT_MAX_MESSAGE, Link};
+use crate::link::{DEFAULT_MAX_MESSAGE, Link, Tls};
 use crate::listener::{Refused, accept_error};
 
 /// How long a proof may take while others wait for its place.
@@ -41,11 +41,43 @@ pub(crate) struct Rules {
     pub(crate) time: Duration,
     pub(crate) pending: usize,
     pub(crate) max_message: u64,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+#[cfg(feature = "tls")]
+impl Rules {
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    fn tls_for_one(&self) -> Result<Option<Tls>> {
+        let broken = |e: rustls::Error| Error::InvalidArgument { detail: format!("TLS of a listener: {e}") };
+        let tls = self.tls.clone().map(rustls::ServerConnection::new).transpose().map_err(broken)?;
+        Ok(tls.map(Tls::new))
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Rules {
+    pub(crate) fn has_tls(&self) -> bool {
+        false
+    }
+
+    fn tls_for_one(&self) -> Result<Option<Tls>> {
+        Ok(None)
+    }
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { time: Duration::from_secs(10), pending: 256, max_message: DEFAULT_MAX_MESSAGE }
+        Rules {
+            time: Duration::from_secs(10),
+            pending: 256,
+            max_message: DEFAULT_MAX_MESSAGE,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 
@@ -222,7 +254,11 @@ impl Inner {
             Some(from) => format!("connection from {from}"),
             None => format!("connection at {}", self.address),
         };
-        let link = Arc::new(Link::new(socket, what));
+        let tls = match self.rules.tls_for_one() {
+            Ok(tls) => tls,
+            Err(error) => return self.tell(error),
+        };
+        let link = Arc::new(Link::over(socket, what, tls));
         link.set_max_message(self.rules.max_message);
         let since = Instant::now();
         let number = {
@@ -246,10 +282,10 @@ impl Inner {
     /// The thread of one that connects, which alone holds its link but for moments under the lock.
     fn prove(&self, link: Arc<Link>, number: u64, since: Instant) {
         let until = since.checked_add(self.rules.time);
-        let proven = match &self.key {
+        let proven = link.secure(until).and_then(|()| match &self.key {
             Some(key) => link.authenticate(key, true, until),
             None => Ok(()),
-        };
+        });
         let mut state = self.leave(number);
         let from = link.peer_address();
         match (proven, Arc::into_inner(link)) {

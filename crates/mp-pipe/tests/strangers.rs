@@ -6,6 +6,9 @@ mod cpython;
 mod links;
 #[path = "strangers/listeners.rs"]
 mod listeners;
+#[cfg(feature = "tls-ring")]
+#[path = "strangers/tls.rs"]
+mod tls;
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@
 //! # Features
 //!
 //! `ndarray`: views of shared data as `ndarray` arrays. `json` and `cbor`: [`wire::Json`](mp_wire) and [`wire::Cbor`](mp_wire), for types that the default encoding cannot read back.
-//! `tracing`: what processes do as events, and [`process::log_to_stderr`](mp_process).
+//! `tls` (`tls-ring`, with that provider): links under TLS ([`pipe`]). `tracing`: what processes do as events, and [`process::log_to_stderr`](mp_process).
 
 #![forbid(unsafe_code)]
 

@@ -21,14 +21,18 @@ pub(super) fn debug(context: &Context, report: &mut Report) -> Result<()> {
 
 /// What is behind features that no other crate of the workspace asks for.
 pub(super) fn features(context: &Context, report: &mut Report) -> Result<()> {
-    let chosen = ["--package", "mp-process", "--features", "mp-process/tracing", "--test", "log"];
-    let mut clippy = context.project.cargo("clippy");
-    let good = job::run(clippy.args(chosen).args(["--lib", "--", "-D", "warnings"]))?;
-    report.check("clippy, with features", good);
-    let mut command = context.project.cargo("test");
-    command.args(chosen);
-    command.arg("--config").arg(limit::runner(&context.project.host, PROGRAM_SECONDS, None)?);
-    watch(report, "cargo test, with features", &mut command)
+    let log = ["--package", "mp-process", "--features", "mp-process/tracing", "--test", "log"];
+    let tls = ["--package", "mp-pipe", "--features", "mp-pipe/tls-ring", "--test", "strangers"];
+    for chosen in [log, tls] {
+        let mut clippy = context.project.cargo("clippy");
+        let good = job::run(clippy.args(chosen).args(["--lib", "--", "-D", "warnings"]))?;
+        report.check("clippy, with features", good);
+        let mut command = context.project.cargo("test");
+        command.args(chosen);
+        command.arg("--config").arg(limit::runner(&context.project.host, PROGRAM_SECONDS, None)?);
+        watch(report, "cargo test, with features", &mut command)?;
+    }
+    Ok(())
 }
 
 pub(super) fn doctests(context: &Context, report: &mut Report) -> Result<()> {

@@ -21,6 +21,11 @@ impl Link {
             let detail = "something of it was read here already, or is being received".into();
             return Err(Error::InUse { what: self.what.clone(), detail });
         }
+        if self.wire.tls.is_some() {
+            return Err(Error::Unsupported {
+                what: format!("{} inside a message, as it is under TLS", self.what),
+            });
+        }
         match self.wire.socket.duplicate() {
             Ok(Some(handle)) => Ok(handle),
             Ok(None) => Err(Error::Unsupported { what: format!("{} inside a message", self.what) }),

@@ -73,7 +73,7 @@ impl Outlet {
                                 who: None,
                             },
                         });
-                        wire.socket.shutdown();
+                        wire.shutdown();
                     }
                     return Err(error);
                 }
