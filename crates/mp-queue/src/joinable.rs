@@ -183,6 +183,12 @@ impl<T> JoinableQueue<T> {
         queue.receiver.channel.count_tasks(&tasks);
         JoinableQueue { queue, tasks }
     }
+
+    /// The sending end, to wait for room by.
+    #[doc(hidden)]
+    pub fn sender(&self) -> crate::Sender<T> {
+        self.queue.sender()
+    }
 }
 
 delegated_methods!(JoinableQueue, queue);

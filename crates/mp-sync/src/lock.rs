@@ -136,6 +136,13 @@ impl Lock {
         !self.raw.look().is_free()
     }
 
+    /// Whether it was acquired by a thread that is gone, and nobody has released it since. For those who keep records of who acquired what.
+    #[doc(hidden)]
+    pub fn taken_by_the_dead(&self) -> bool {
+        let seen = self.raw.look();
+        seen.is_anonymous() && !seen.is_free() && self.raw.object().session().is_gone(seen.thread())
+    }
+
     /// Takes the lock until the guard is dropped.
     ///
     /// # Errors

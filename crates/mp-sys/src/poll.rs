@@ -113,10 +113,27 @@ impl Poller {
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn wait(&self, mut report: impl FnMut(usize)) -> io::Result<()> {
+    pub fn wait(&self, report: impl FnMut(usize)) -> io::Result<()> {
+        self.wait_until(None, report)
+    }
+
+    /// As [`wait`](Poller::wait), and no longer than until the deadline or the next [`rouse`](Poller::rouse).
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn wait_until(&self, deadline: Option<Instant>, mut report: impl FnMut(usize)) -> io::Result<()> {
         let mut events = polling::Events::new();
-        self.0.wait(&mut events, None)?;
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        self.0.wait(&mut events, timeout)?;
         events.iter().for_each(|event| report(event.key));
         Ok(())
+    }
+
+    /// Ends a wait for reports, the present one or the next.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn rouse(&self) -> io::Result<()> {
+        self.0.notify()
     }
 }

@@ -151,6 +151,15 @@ impl Socket {
         self.0.keeps_bounds()
     }
 
+    /// Acknowledges what has come, and what comes next, without waiting for something to send along: for a peer that sends little by little, and
+    /// does not send more before it has heard of the last (Nagle's algorithm). Once: to be said again after each read. A hint.
+    ///
+    /// # Platform
+    /// Linux. Elsewhere, and on what is not TCP, it does nothing.
+    pub fn acknowledge_now(&self) {
+        self.0.acknowledge_now();
+    }
+
     /// Who is at the other end, by the kernel's word: on local sockets.
     ///
     /// # Errors

@@ -102,6 +102,12 @@ pub enum Error {
     /// The function panicked.
     #[error(transparent)]
     Panicked(PanicReport),
+    /// Whoever was to do it died at the very moment, and nobody can tell whether it was done. Doing it again might do it twice.
+    #[error("{what}: nobody can tell whether it was done")]
+    InDoubt {
+        /// What was to be done.
+        what: String,
+    },
     /// A process called `exit` in place of returning.
     #[error("{who} exited with code {code}")]
     Exited {

@@ -155,6 +155,8 @@ impl Socket {
         matches!(self, Self::Pipe(_))
     }
 
+    pub(crate) fn acknowledge_now(&self) {}
+
     pub(crate) fn peer(&self) -> io::Result<Peer> {
         unsupported("the kernel knows who is at the end of local sockets, on Unix")
     }
