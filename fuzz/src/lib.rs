@@ -14,6 +14,7 @@
 //! | `spec_read` | what a child is to be | the parent |
 //! | `link_frames` | frames on a stream | any program that may connect |
 //! | `link_challenge` | the proof that somebody has the key | any program that may connect |
+//! | `gateway_pickle` | frames, requests and pickled values | a gateway's clients, who may be anybody |
 //!
 //! What a lying member writes into the words of the session itself (counts, states, tags) is not here: members run our code and may
 //! die at any instruction, but do not lie.

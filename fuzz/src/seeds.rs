@@ -110,9 +110,22 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("session_header", vec![vec![0, 0, 77], vec![8, 0, 2], vec![16, 0, 0]]),
         ("ticket_parse", vec![b"3,4,100000000".to_vec(), b"5,3,4,100000002".to_vec(), vec![0; 8]]),
         ("spec_read", mp_process::fuzzing::specs()),
+        ("gateway_pickle", pickles()),
         ("link_frames", frames()),
         ("link_challenge", proofs()),
     ]
+}
+
+/// Plain data, an object of a class, a cycle, a proxy.
+fn pickles() -> Vec<Vec<u8>> {
+    let all: [&[u8]; 5] = [
+        b"\x80\x04(\x8c\x031.2\x8c\x0b__setitem__(\x8c\x01kK\x01t}t.",
+        b"\x80\x04}\x94(\x8c\x01a\x94]\x94(K\x01G@\x04\x00\x00\x00\x00\x00\x00N\x88e\x8c\x01b\x94C\x01x\x94J\xd4\xfe\xff\xff\x8a\x01\x40\x87\x94u.",
+        b"\x80\x04\x8c\x01m\x8c\x05Point\x93)\x81}(\x8c\x01xK\x01ub.",
+        b"\x80\x04]\x94h\x00ah\x00\x86.",
+        b"\x80\x04\x8c\x18multiprocessing.managers\x8c\x0cRebuildProxy\x93(Nc multiprocessing\nToken\n)\x81N}tR.",
+    ];
+    all.map(<[u8]>::to_vec).to_vec()
 }
 
 fn write(folder: &Path) -> std::io::Result<()> {

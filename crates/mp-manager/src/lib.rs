@@ -13,6 +13,8 @@
 //! | [`Array<T>`] | `Manager().Array()` |
 //!
 //! [`Manager`] makes them, and queues, locks and signals beside them, and publishes them under names.
+//! | [`Gateway`] | `BaseManager.get_server()`: for other sessions, other machines, and stock CPython |
+//! | [`RemoteManager`], or [`Manager::connect`] | `BaseManager.connect()` |
 //!
 //! All of them are handles: clone them, send them, put them into each other. Where they arrive they are the same container.
 //!
@@ -60,6 +62,9 @@
 pub mod any;
 mod api;
 mod dict;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 mod handle;
 mod key;

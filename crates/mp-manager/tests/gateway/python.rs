@@ -6,7 +6,7 @@ use std::process::Command;
 use mp_manager::gateway::Address;
 use mp_manager::{Any, Dict, Gateway, Handle};
 
-use crate::common::{KEY, anywhere};
+use crate::common::{KEY, anywhere, soon};
 
 /// The interpreters that are here: those of pyenv, and whatever `python3` means.
 fn interpreters() -> Vec<PathBuf> {
@@ -67,4 +67,35 @@ fn every_cpython_that_is_here_is_a_client_over_tcp() {
 fn every_cpython_that_is_here_is_a_client_over_a_local_socket() {
     let gateway = Gateway::bind(Address::unused().unwrap(), KEY).unwrap();
     conforms(&gateway);
+}
+
+/// Holds a lock and two references, says so, and is killed.
+const HOLDER: &str = r#"
+import os, signal, sys
+from multiprocessing.managers import SyncManager
+SyncManager.register("the_dict", proxytype=__import__("multiprocessing.managers").managers.DictProxy)
+m = SyncManager(sys.argv[1], authkey=sys.argv[2].encode())
+m.connect()
+d, lock, other = m.the_dict(), m.Lock(), m.list()
+d["lock"] = lock
+lock.acquire()
+os.kill(os.getpid(), signal.SIGKILL)
+"#;
+
+#[cfg(unix)]
+#[test]
+fn a_killed_cpython_client_leaves_no_lock_and_no_reference() {
+    let gateway = Gateway::bind(Address::unused().unwrap(), KEY).unwrap();
+    let dict = Dict::<Any, Any>::new().unwrap();
+    gateway.offer("the_dict", &Handle::Dict(dict.clone())).unwrap();
+    let Some(python) = interpreters().pop() else {
+        println!("skipped: there is no CPython here");
+        return;
+    };
+    let status =
+        Command::new(python).args(["-c", HOLDER, &gateway.address().to_string(), KEY]).status().unwrap();
+    assert!(!status.success() && status.code().is_none(), "{status}");
+    let Some(Any::Handle(Handle::Lock(lock))) = dict.get("lock").unwrap() else { panic!("{dict:?}") };
+    soon("the lock is free", || !lock.locked());
+    soon("nobody refers to anything", || gateway.number_of_objects() == 0);
 }
