@@ -4,7 +4,7 @@
 //!
 //! The sums come in the order of the walk (folders depth first, names in byte order) however the workers finish. Nothing
 //! is read ahead further than keeps the workers busy, so a million files need no more memory than a hundred. A worker that
-//! is killed costs nothing but a line on standard error: its file is summed again. What could not be read is listed at
+//! is killed costs nothing but time: its file is summed again. What could not be read is listed at
 //! the end, and the exit code is 1 then.
 
 mod checksum_walk;
@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mp::prelude::*;
 use sha2::{Digest, Sha256};
 
-/// A file is tried so often before a death over it is taken for the file's fault.
+/// A file is tried again so often before a death over it is taken for the file's fault.
 const TRIES: u32 = 5;
 
 fn sha256_of_file(path: OsString) -> io::Result<[u8; 32]> {
@@ -60,9 +60,10 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             None
         }
     });
-    for sum in pool.imap(sha256_of_file, files) {
+    // A file may be summed twice: whoever is killed over it only costs time.
+    for sum in pool.with_retries(TRIES).imap(sha256_of_file, files) {
         let name = names.borrow_mut().pop_front().unwrap_or_default();
-        match again_after_deaths(&pool, &bar, &name, sum) {
+        match sum {
             Ok(sum) => print_line(&mut out, &sum, &name)?,
             Err(error) => failed.push(format!("{}: {}", Path::new(&name).display(), reason(&error))),
         }
@@ -79,27 +80,6 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("  {line}");
     }
     Ok(ExitCode::FAILURE)
-}
-
-/// A worker may be killed at any time; its file is summed by another.
-fn again_after_deaths(
-    pool: &Pool,
-    bar: &ProgressBar,
-    name: &OsString,
-    mut sum: mp::Result<[u8; 32]>,
-) -> mp::Result<[u8; 32]> {
-    for _ in 1..TRIES {
-        match &sum {
-            Err(error) if error.is_death() => {
-                bar.suspend(|| {
-                    eprintln!("checksum: {error}; its file is summed again: {}", Path::new(name).display())
-                });
-                sum = pool.apply(sha256_of_file, (name.clone(),));
-            }
-            _ => break,
-        }
-    }
-    sum
 }
 
 fn progress_bar() -> ProgressBar {

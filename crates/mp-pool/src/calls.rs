@@ -6,7 +6,7 @@ use mp_session::Result;
 use mp_wire::Message;
 
 use crate::core::Core;
-use crate::flow::Flow;
+use crate::flow::{Flow, Pacing};
 use crate::pool::Pool;
 use crate::results::AsyncResult;
 use crate::shim::{self, TaskShim};
@@ -65,14 +65,29 @@ impl Pool {
         let pacing = map::pacing(core.processes(), items.size_hint().0);
         let chunk = chunk.min(LARGEST_BUNDLE as usize) as u32;
         self.attend_if_timed();
-        Flow::new(core.clone(), shim, chunk, &self.settings, items, pacing)
+        Flow::new(core.clone(), shim, chunk, 1, &self.settings, items, pacing)
+    }
+
+    /// For tasks that run many at once.
+    pub(crate) fn wide<A: Message, I: IntoIterator<Item = A>>(
+        &self,
+        shim: TaskShim,
+        items: I,
+        width: u32,
+    ) -> Flow<I::IntoIter> {
+        let core = &self.shared.core;
+        let items = items.into_iter();
+        let window = core.processes().max(1) as u64 * u64::from(width) * 2;
+        let pacing = Pacing { window, largest: width.min(LARGEST_BUNDLE), first: width.min(LARGEST_BUNDLE) };
+        self.attend_if_timed();
+        Flow::new(core.clone(), shim, 1, width, &self.settings, items, pacing)
     }
 
     pub(crate) fn lazy<A: Message, I: Iterator<Item = A>>(&self, shim: TaskShim, items: I) -> Flow<I> {
         let core = &self.shared.core;
         let pacing = imap::pacing(core.processes(), self.settings.read_ahead);
         self.attend_if_timed();
-        Flow::new(core.clone(), shim, 1, &self.settings, items, pacing)
+        Flow::new(core.clone(), shim, 1, 1, &self.settings, items, pacing)
     }
 
     /// Time runs whether anybody waits or not.

@@ -58,13 +58,14 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message> Flow<I> {
         core: Arc<Core>,
         shim: TaskShim,
         chunk: u32,
+        width: u32,
         settings: &Settings,
         items: I,
         pacing: Pacing,
     ) -> Flow<I> {
         let settings = settings.clone();
         let bytes_limit = settings.read_ahead_bytes.map_or(BYTES_UNDER_WAY, |bytes| bytes.max(1) as u64);
-        let order = Arc::new(Order { shim: shim::name(shim), chunk, width: 1, settings });
+        let order = Arc::new(Order { shim: shim::name(shim), chunk, width, settings });
         let job = core.open_job(order.clone(), false);
         Flow {
             core,

@@ -12,7 +12,7 @@
 //! | `core`, `sched`, `crew`, `stats` | which task is where; who does which; starting, losing and ending workers; numbers |
 //! | `transport`, `station` | what carries tasks and results, as the scheduler sees it; processes and threads behind it |
 //! | `lane`, `parcel`, `record` | what lies between the pool and one worker: batches on their way there, results on their way back |
-//! | `worker`, `shim` | the worker's side |
+//! | `worker`, `shim`, `futures` | the worker's side; tasks that run many at a time |
 //! | `minder` | work that nobody waits for, callbacks |
 
 mod builder;
@@ -21,6 +21,7 @@ mod core;
 mod crew;
 mod decode;
 mod flow;
+mod futures;
 mod imap;
 mod job;
 mod lane;

@@ -108,7 +108,6 @@ pub(crate) struct Work<'a> {
     pub(crate) codec: Codec,
     pub(crate) is_timed: bool,
     /// How many of its tasks may be at work at once.
-    #[expect(dead_code)]
     pub(crate) width: u32,
     stride: usize,
     ends: &'a [u8],

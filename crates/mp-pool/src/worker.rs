@@ -141,7 +141,7 @@ pub(crate) struct Port<'a> {
 /// Tasks that take less are not worth a look at the clock each, in nanoseconds.
 const SHORT: u64 = 2_000;
 
-impl Port<'_> {
+impl<'a> Port<'a> {
     fn batch(&mut self) -> Result<()> {
         let handed = self.lane.read(self.sequence);
         let parsed = handed.as_ref().map_err(Clone::clone).and_then(Work::parse);
@@ -189,6 +189,15 @@ impl Port<'_> {
             self.lane.word(Word::Started).store(since, Release);
         }
         Some(task)
+    }
+
+    pub(crate) fn lane(&self) -> &'a Lane {
+        self.lane
+    }
+
+    /// Before it sleeps.
+    pub(crate) fn tell(&mut self) {
+        self.writer.tell();
     }
 
     /// Writes down what came of a task.

@@ -157,6 +157,8 @@ fn end_with_parent(session: &Session) -> Result<()> {
             if let Ok(true) = session.wait_for_parent(None) {
                 // Those that are no daemons and so do not see it by themselves.
                 signals::pass_on(&session, mp_sys::Signal::Terminate);
+                // Foreign programs that it has started, if it was made the leader of a group to that end.
+                mp_sys::kill_own_group();
                 mp_sys::exit_now(ORPHANED);
             }
         })

@@ -110,7 +110,7 @@ pub use crate::{
         on_fork_wipe_page, reset_signals, set_affinity, set_ids, set_own_session, set_process_group,
         set_process_title, set_rlimit, set_umask,
     },
-    signals::{Decide, on_signal, signal_child},
+    signals::{Decide, kill_own_group, on_signal, signal_child},
     socket::{Endpoint, MAX_IN_PACKET, Signal as ReadySignal, Socket, SocketListener},
     spawn::{
         BorrowedOsHandle, Child, Exit, OsHandle, Program, Signal, SpawnRequest, Stdio, close_all_except,

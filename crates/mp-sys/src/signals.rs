@@ -38,3 +38,12 @@ pub fn on_signal(signal: Signal, decide: Decide, even_if_ignored: bool) -> io::R
 pub fn signal_child(pid: u32, signal: Signal) {
     imp::signals::signal_child(pid, signal);
 }
+
+/// Ends the process group that this process leads, itself included, at once. If it leads none nothing happens.
+///
+/// # Platform
+///
+/// Unix; on Windows nothing happens.
+pub fn kill_own_group() {
+    imp::signals::kill_own_group();
+}

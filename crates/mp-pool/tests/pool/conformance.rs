@@ -49,6 +49,7 @@ suite!(
     numbers_are_exact,
     results_can_be_awaited,
     many_threads_use_one_pool,
+    futures_wait_beside_each_other,
 );
 
 fn two(make: Make) -> Box<dyn Deref<Target = Pool>> {
@@ -435,4 +436,48 @@ fn many_threads_use_one_pool(make: Make) {
             });
         }
     });
+}
+
+/// Ready when a token is cancelled, which a thread waits for.
+fn told(token: mp_process::CancelToken) -> impl Future<Output = mp_pool::Result<()>> + 'static {
+    let (send, receive) = mpsc::channel();
+    let receive = std::sync::Mutex::new(receive);
+    let mut waiter = None;
+    std::future::poll_fn(move |context| {
+        if let Ok(done) = receive.lock().unwrap().try_recv() {
+            return std::task::Poll::Ready(done);
+        }
+        waiter.get_or_insert_with(|| {
+            let (send, token, waker) = (send.clone(), token.clone(), context.waker().clone());
+            std::thread::spawn(move || {
+                send.send(token.wait()).unwrap();
+                waker.wake();
+            })
+        });
+        std::task::Poll::Pending
+    })
+}
+
+fn futures_wait_beside_each_other(make: Make) {
+    // One worker, and each waits for the next: only side by side they come to an end.
+    let pool = make(Pool::builder().processes(1)).unwrap();
+    let tokens: Vec<_> = (0..11).map(|_| mp_process::CancelToken::new().unwrap()).collect();
+    let f = |(mine, next, n): (mp_process::CancelToken, mp_process::CancelToken, u32)| async move {
+        if n < 9 {
+            told(next).await?;
+        }
+        mine.cancel();
+        if n == 4 { Err(Error::Empty) } else { Ok(n) }
+    };
+    let items = (0..10_u32).map(|n| (tokens[n as usize].clone(), tokens[n as usize + 1].clone(), n));
+    let all = pool.map_futures(f, items, 10).unwrap();
+    assert!(
+        all.iter().enumerate().all(|(n, r)| if n == 4 { r.is_err() } else { *r == Ok(n as u32) }),
+        "{all:?}"
+    );
+    let many = pool.map_futures(|x: u64| async move { x + 1 }, 0..5000, 16).unwrap();
+    assert!(many.into_iter().map(Result::unwrap).eq(1..5001));
+    let panics = |x: u32| async move { assert!(x != 3, "three") };
+    let results = pool.map_futures(panics, 0..6, 4).unwrap();
+    assert!(results.iter().enumerate().all(|(x, r)| r.is_err() == (x == 3)));
 }

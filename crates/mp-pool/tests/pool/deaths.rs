@@ -258,3 +258,36 @@ fn what_a_cancelled_task_started_ends_with_it() {
     crate::common::until("the sleep is gone", || crate::common::is_gone(pid));
     assert!(asked.elapsed() < Duration::from_secs(10));
 }
+
+/// The owner of a pool: starts workers that are busy, idle, and with a foreign program below, and says who they are.
+#[cfg(target_os = "linux")]
+fn own_a_pool(dir: std::path::PathBuf) {
+    let pool = Pool::builder().processes(3).prestart(true).build().unwrap();
+    let f = |dir: std::path::PathBuf| {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        std::fs::write(dir.join("sleep"), child.id().to_string()).unwrap();
+        child.wait().map(|_| ())
+    };
+    let _below = pool.submit(f, (dir.clone(),)).unwrap();
+    crate::common::until("it runs", || std::fs::read(dir.join("sleep")).is_ok_and(|pid| !pid.is_empty()));
+    let pids: Vec<String> = pool.workers().iter().map(|w| w.pid.to_string()).collect();
+    std::fs::write(dir.join("workers.new"), pids.join(" ")).unwrap();
+    std::fs::rename(dir.join("workers.new"), dir.join("workers")).unwrap();
+    let _ = pool.apply(|| std::thread::sleep(crate::common::PATIENCE), ());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_go_with_their_parent_and_so_does_what_they_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = mp_process::Process::spawn(own_a_pool, (dir.path().to_owned(),)).unwrap();
+    crate::common::until("they run", || dir.path().join("workers").exists());
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let pids: Vec<u32> =
+        format!("{} {}", read("workers"), read("sleep")).split(' ').map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(pids.len(), 4);
+    owner.kill().unwrap();
+    let killed = Instant::now();
+    crate::common::until("all are gone", || pids.iter().all(|pid| crate::common::is_gone(*pid)));
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+}

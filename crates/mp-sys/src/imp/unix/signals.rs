@@ -114,3 +114,12 @@ pub(crate) fn signal_child(pid: u32, signal: Signal) {
         unsafe { libc::kill(pid, number(signal)) };
     }
 }
+
+pub(crate) fn kill_own_group() {
+    // SAFETY: plain calls; 0 means the caller's own group, which is ours by the look before.
+    unsafe {
+        if libc::getpgrp() == libc::getpid() {
+            libc::kill(0, libc::SIGKILL);
+        }
+    }
+}

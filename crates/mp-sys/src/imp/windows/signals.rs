@@ -11,3 +11,5 @@ pub(crate) fn on_signal(signal: Signal, _decide: Decide, _even_if_ignored: bool)
 }
 
 pub(crate) fn signal_child(_pid: u32, _signal: Signal) {}
+
+pub(crate) fn kill_own_group() {}
