@@ -187,7 +187,26 @@ def with_lock(count):
             pass
 
 
+@functools.cache
+def managed():
+    return multiprocessing.get_context("fork").Manager().dict({f"key {n}": f"value {n}" for n in range(10_000)})
+
+
+def managed_set(count):
+    shared = managed()
+    for n in range(count):
+        shared[f"key {n % 10_000}"] = f"value {n}"
+
+
+def managed_get(count):
+    shared = managed()
+    for n in range(count):
+        shared[f"key {n % 10_000}"]
+
+
 WORK = {
+    "managed_set": managed_set,
+    "managed_get": managed_get,
     "numpy": lambda n: time.sleep(0 if numpy else 1),
     "fill": fill,
     "sum": lambda n: many(lambda: sum(doubles()), n),

@@ -12,6 +12,7 @@
 //! | `flat` | does that depend on the parent's memory, or on how many there are? |
 //! | `pipe` | what does a message through a pipe cost, small and large, awake and asleep? |
 //! | `locks` | what do locks cost, alone, between two processes, asleep? |
+//! | `manager` | what do operations on shared containers cost, from one process and from several? |
 //! | `pool` | what does a task cost, on its own, in a map, and the pool itself? |
 //! | `curves` | how do these grow? Drawn into `docs/figures` |
 //! | `wait` | what does it cost to wait for many things at once? |

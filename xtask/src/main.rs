@@ -57,7 +57,7 @@ cargo xtask COMMAND
   sanitize              tests under the address sanitizer, and the thread sanitizer where it can be
   bench [NAME]... [--quick] [--json FILE] [--only P1,P3] [--rows TEXT] [--rounds N]
                         mp beside its peers, and one table of what is to be reached; --quick takes minutes
-  torture [--seconds N] [--seed N] [--only pool,queue,pipe,sync]
+  torture [--seconds N] [--seed N] [--only pool,queue,pipe,sync,manager]
   crash [--only TEXT]... [--all] [--sample N] [--list]
                         operations cut off after every instruction that changed the session, and recovered from
 ";

@@ -11,10 +11,12 @@
 //! | [`Namespace`] | `Manager().Namespace()` |
 //! | [`Value<T>`] | `Manager().Value()`: any type of yours, swapped whole |
 //! | [`Array<T>`] | `Manager().Array()` |
-//!
-//! [`Manager`] makes them, and queues, locks and signals beside them, and publishes them under names.
+//! | [`Guarded<T>`] | a type registered with a manager, whose fields are shared things |
+//! | [`Host`], [`Hosted`] | a type registered with a manager that cannot be shared: a pool, open files |
 //! | [`Gateway`] | `BaseManager.get_server()`: for other sessions, other machines, and stock CPython |
 //! | [`RemoteManager`], or [`Manager::connect`] | `BaseManager.connect()` |
+//!
+//! [`Manager`] makes them, and queues, locks and signals beside them, and publishes them under names.
 //!
 //! All of them are handles: clone them, send them, put them into each other. Where they arrive they are the same container.
 //!
@@ -53,6 +55,7 @@
 //! | `set`, `namespace` | what else is made of shards |
 //! | `packed` | values as bytes |
 //! | `any`, `handle` | values of Python's types |
+//! | `guarded`, `hosted` | types of one's own: a lock around shared things; a supervised process for what cannot be shared |
 //! | `manager`, `api` | making and finding objects; what they can do, wherever they are |
 //!
 //! # Platform
@@ -66,7 +69,9 @@ mod dict;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;
+mod guarded;
 mod handle;
+mod hosted;
 mod key;
 mod list;
 mod manager;
@@ -85,7 +90,9 @@ pub use api::{SharedDict, SharedList, SharedNamespace, SharedSet, SharedValue};
 pub use dict::{Dict, Entry, Iter};
 pub use gateway::Gateway;
 pub use gateway::remote::RemoteManager;
+pub use guarded::{Guarded, GuardedRef};
 pub use handle::Handle;
+pub use hosted::{Host, Hosted, Keeper, Service};
 pub use key::KeyOf;
 pub use list::List;
 pub use manager::Manager;

@@ -2,7 +2,7 @@
 //! mutex, and all locks and signals are used. Nothing may hang, nothing may be wrong, nothing may be left.
 //!
 //! `MP_TORTURE_SECONDS` (3) and `MP_TORTURE_SEED` (of the clock) choose how long and which; `MP_TORTURE_ONLY` names suites
-//! (`pool`, `queue`, `pipe`, `sync`, with commas in between). `cargo xtask torture` runs it for longer.
+//! (`pool`, `queue`, `pipe`, `sync`, `manager`, with commas in between). `cargo xtask torture` runs it for longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -13,6 +13,8 @@ use mp::{Error, StartMethod};
 
 #[path = "torture/queue.rs"]
 mod lines;
+#[path = "torture/manager.rs"]
+mod manager;
 #[path = "torture/pipe.rs"]
 mod pipe;
 #[path = "torture/sync.rs"]
@@ -246,6 +248,9 @@ fn everything_at_once_while_children_are_killed() {
             }
             if is_asked_for("sync") {
                 scope.spawn(move || sync::locks(&mut dice(37), until, *method));
+            }
+            if is_asked_for("manager") {
+                scope.spawn(move || manager::containers(&mut dice(23), until, *method));
             }
         }
     });
