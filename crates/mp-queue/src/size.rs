@@ -10,12 +10,17 @@ const MANTISSA_BITS: u32 = 20;
 const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
 
 /// The note of a size.
+#[inline]
 pub(crate) fn note(size: u64) -> u64 {
-    let mut exponent = (64 - size.leading_zeros()).saturating_sub(MANTISSA_BITS);
-    let mut mantissa = size.div_ceil(1 << exponent);
+    if size <= MANTISSA {
+        return size;
+    }
+    let mut exponent = 64 - size.leading_zeros() - MANTISSA_BITS;
+    // Shifts, for a division takes longer than all the rest of a put.
+    let mut mantissa = (size - 1 >> exponent) + 1;
     if mantissa > MANTISSA {
         exponent += 1;
-        mantissa = mantissa.div_ceil(2);
+        mantissa = (mantissa + 1) / 2;
     }
     u64::from(exponent) << MANTISSA_BITS | mantissa
 }
