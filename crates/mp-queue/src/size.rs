@@ -17,10 +17,10 @@ pub(crate) fn note(size: u64) -> u64 {
     }
     let mut exponent = 64 - size.leading_zeros() - MANTISSA_BITS;
     // Shifts, for a division takes longer than all the rest of a put.
-    let mut mantissa = (size - 1 >> exponent) + 1;
+    let mut mantissa = ((size - 1) >> exponent) + 1;
     if mantissa > MANTISSA {
         exponent += 1;
-        mantissa = (mantissa + 1) / 2;
+        mantissa = mantissa.div_ceil(2);
     }
     u64::from(exponent) << MANTISSA_BITS | mantissa
 }
