@@ -122,6 +122,9 @@ mod linux {
             .line(line))
     }
 
+    /// A way of starting a process, and how often it is taken.
+    type Way = (&'static str, u32, Box<dyn Fn() -> Result<(), Failure>>);
+
     /// Start and join, by the parent's touched memory.
     fn start() -> Result<Curve, Failure> {
         const MIB: [usize; 4] = [10, 100, 1_000, 4_000];
@@ -133,7 +136,7 @@ mod linux {
             }
         };
         let forked = || -> Result<(), Failure> { Ok(floors::fork_and_wait()?) };
-        let ways: [(&'static str, u32, Box<dyn Fn() -> Result<(), Failure>>); 3] = [
+        let ways: [Way; 3] = [
             ("mp ForkServer", 100, Box::new(ours(StartMethod::ForkServer))),
             ("mp Spawn", 30, Box::new(ours(StartMethod::Spawn))),
             ("fork, _exit, waitpid", 3, Box::new(forked)),

@@ -169,9 +169,8 @@ impl LocalSocket {
 
     fn peer(name: String) -> Result<()> {
         let stream = Stream::connect(name.to_ns_name::<GenericNamespaced>()?)?;
-        let (mut input, mut output) = stream.split();
         // It ends with its stream.
-        let _ = serve(&mut input, &mut output);
+        let _ = serve(&mut &stream, &mut &stream);
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Workers that die over tasks: each way of dying is one task's error, and the others are done.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 
 use mp_pool::{Error, Pool};
 use mp_process::Departure;
