@@ -214,6 +214,10 @@ impl Scheduler for Shuttle {
             });
             thread::park();
             WORLD.with_borrow_mut(|w| w.sleepers.retain(|s| s.thread.id() != me.id()));
+            // Whoever was taken off the queues of several words passes on what it was told by each, whatever it returns with.
+            if watches.iter().any(|w| w.word.load(SeqCst) != w.value) {
+                pass_on_news(&me);
+            }
         }
     }
 

@@ -197,8 +197,11 @@ impl Inner {
     /// Makes every sleeper look whom it watches: nothing has happened that anybody waits for.
     pub(crate) fn ring_sleepers(&self) {
         for t in 0..self.ground.threads_used() {
-            if self.ground.thread(t).wait.load(SeqCst) & 0xFF != IDLE {
-                self.ring(t);
+            let slot = self.ground.thread(t);
+            // *rung-not-woken*: a ringer may have died between the bell's word and the wake-up, and left one that sleeps with a bell that
+            // looks rung.
+            if slot.wait.load(SeqCst) & 0xFF != IDLE && slot.bell.swap(RUNG, AcqRel) != QUIET {
+                primitive::ring(self.bell(t));
             }
         }
     }

@@ -181,8 +181,7 @@ impl Barrier {
     /// [`Error::ForeignFork`] in a child made by somebody else's `fork`.
     pub fn abort(&self) -> Result<()> {
         let me = self.anchor.session().thread_id()?;
-        let state = self.state();
-        self.break_it(state.phase, Status::Aborted, me);
+        self.break_now(Status::Aborted, me, || true);
         Ok(())
     }
 
@@ -248,7 +247,8 @@ impl Barrier {
                 Verdict::Complete => Ok(Some(at)),
                 Verdict::Reset => Err(self.error("it was reset", None)),
                 Verdict::StillOn if state.is_broken() => Err(self.broken_error(state)),
-                Verdict::StillOn if self.look_for_the_dead() => Err(self.broken_error(self.state())),
+                // It may have been complete before it was broken.
+                Verdict::StillOn if self.look_for_the_dead() => self.outcome(phase, at).map(Some),
                 Verdict::StillOn => Ok(None),
             }
         });
@@ -343,34 +343,53 @@ impl Barrier {
     fn break_it(&self, phase: u32, how: Status, who: ThreadId) {
         loop {
             let seen = self.state();
-            if seen.phase != phase || seen.is_broken() {
-                return;
-            }
-            let pid = self.anchor.session().ident_of(who).map_or(0, |who| u64::from(who.pid));
-            self.anchor.word(1).store(pid, Relaxed);
-            if self.swap(seen, seen.with(how)) {
-                self.wake();
+            if seen.phase != phase || seen.is_broken() || self.break_from(seen, how, who) {
                 return;
             }
         }
     }
 
-    /// Breaks the barrier if one who had come, or had registered, is dead. `true` if it did.
+    /// Breaks the barrier, whatever phase is on, as long as there is `reason` to.
+    ///
+    /// *phase-moves-on*: while one looks for the dead, the last of a phase completes it, though the dead one was among those that had come.
+    /// It will not come again, so the next phase is to be broken, and not the one that was seen.
+    fn break_now(&self, how: Status, who: ThreadId, reason: impl Fn() -> bool) {
+        loop {
+            let seen = self.state();
+            if seen.is_broken() || !reason() || self.break_from(seen, how, who) {
+                return;
+            }
+        }
+    }
+
+    fn break_from(&self, seen: State, how: Status, who: ThreadId) -> bool {
+        let pid = self.anchor.session().ident_of(who).map_or(0, |who| u64::from(who.pid));
+        self.anchor.word(1).store(pid, Relaxed);
+        let broken = self.swap(seen, seen.with(how));
+        if broken {
+            self.wake();
+        }
+        broken
+    }
+
+    /// Breaks the barrier if one who had come, or had registered, is dead. `true` if it is broken for that.
     fn look_for_the_dead(&self) -> bool {
         let (session, state) = (self.anchor.session(), self.state());
-        let arrived = self.arrivals().iter().map(|place| Arrival(place.load(Acquire)));
-        let mut victims = arrived.filter(|a| a.is_in(state.phase)).map(Arrival::thread);
-        let mut victim = victims.find(|thread| session.is_gone(*thread));
         if let Some(place) = self.registered().iter().find(|place| is_gone(session, place)) {
-            victim = victim.or(Some(ThreadId::from_bits(place.load(Acquire))));
-            self.break_it(state.phase, Status::Died, victim.unwrap_or(ThreadId::NONE));
+            let victim = place.load(SeqCst);
+            // Whoever breaks it for the same death, and forgets the victim, has given its reason away.
+            let reason = || place.load(SeqCst) == victim;
+            self.break_now(Status::Died, ThreadId::from_bits(victim), reason);
             // Broken is broken; it is not to break the barrier again after a reset.
             forget_if_gone(session, place);
-            return true;
+            return self.state().is_broken();
         }
-        if let Some(victim) = victim.filter(|_| !state.is_broken()) {
+        let arrived = self.arrivals().iter().map(|place| Arrival(place.load(Acquire)));
+        let mut victims = arrived.filter(|a| a.is_in(state.phase)).map(Arrival::thread);
+        if let Some(victim) = victims.find(|thread| session.is_gone(*thread)).filter(|_| !state.is_broken()) {
+            // If its phase was completed meanwhile, nothing is wanting.
             self.break_it(state.phase, Status::Died, victim);
-            return true;
+            return self.state().is_broken();
         }
         false
     }
