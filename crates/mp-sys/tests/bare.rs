@@ -9,6 +9,12 @@ mod common;
 type Named = (&'static str, fn());
 
 fn main() {
+    // Whoever started us in the background may have had interrupts ignored, and that is inherited.
+    #[cfg(unix)]
+    // SAFETY: a plain call, before there are other threads.
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_DFL)
+    };
     let args: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     if args.first().is_some_and(|first| first == "role") {
         return bare_spawn::ROLES
