@@ -2,7 +2,7 @@
 //!
 //! Whoever is a member of the session works on its objects without anybody's help. Everybody else comes to a gateway, a thread of some member that
 //! listens at an address, and asks it to do what a member would do. It speaks two languages: CPython's manager protocol, so that a stock
-//! `SyncManager(address, authkey=...)` connects to it as to a manager of its own; and the protocol of [`RemoteManager`], for programs of ours.
+//! `SyncManager(address, authkey=...)` connects to it as to a manager of its own; and the protocol of [`RemoteManager`](crate::RemoteManager), for programs of ours.
 //!
 //! ```
 //! use mp_manager::{Any, Gateway, RemoteManager};
@@ -25,7 +25,7 @@
 //! | dies | when | then |
 //! |---|---|---|
 //! | a gateway | between two calls | nothing happened; clients of ours come back |
-//! | | at a call | `journal.rs`: it was done once, or not, or the client is told that nobody knows ([`Error::InDoubt`](mp_wire::Error::InDoubt)) |
+//! | | at a call | `journal.rs`: it was done once, or not, or the client is told that nobody knows ([`Error::InDoubt`]) |
 //! | | about to take a lock for a client | the lock's word says who took it, and the next gateway gives it to the client or back |
 //! | | about to take a permit for a client | the permit may be lost: a semaphore does not say who has its permits |
 //! | | while clients hold a `Lock` | they hold it still; those that do not come back (CPython's cannot) lose it when the next gateway starts |

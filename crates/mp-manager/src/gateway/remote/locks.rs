@@ -188,7 +188,7 @@ impl RemoteBarrier {
     /// Waits until all parties are there, and says which this one is.
     ///
     /// # Errors
-    /// [`Error::Broken`]; see the type.
+    /// [`Error::Broken`](mp_wire::Error::Broken); see the type.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<usize> {
         typed(self.0.ask("wait", &[timeout.map_or(Any::None, seconds)])?)
     }

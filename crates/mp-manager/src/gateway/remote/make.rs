@@ -123,7 +123,7 @@ impl RemoteManager {
     /// Opens what [`Gateway::offer`](crate::Gateway::offer) offers by that name.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when nothing is offered by that name; [`Error::WrongKind`]; see [`RemoteManager`].
+    /// [`Error::InvalidArgument`](mp_wire::Error::InvalidArgument) when nothing is offered by that name; [`Error::WrongKind`](mp_wire::Error::WrongKind); see [`RemoteManager`].
     pub fn open<H: RemoteHandle>(&self, name: &str) -> Result<H> {
         Ok(H::of(self.create(name, &[], &[])?.expect(H::KINDS)?))
     }
@@ -131,7 +131,7 @@ impl RemoteManager {
     /// Opens an object that came out of another one as a value.
     ///
     /// # Errors
-    /// [`Error::WrongKind`]; see [`RemoteManager`].
+    /// [`Error::WrongKind`](mp_wire::Error::WrongKind); see [`RemoteManager`].
     pub fn open_from<H: RemoteHandle>(&self, value: &Any) -> Result<H> {
         Ok(H::of(self.open_value(value)?.expect(H::KINDS)?))
     }

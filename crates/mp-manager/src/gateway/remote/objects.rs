@@ -14,7 +14,7 @@ macro_rules! handle {
         $(#[$doc])*
         ///
         /// # Errors
-        /// Those of [`RemoteManager`]. Values that are of another type than is asked for are [`Error::Decode`].
+        /// Those of [`RemoteManager`](crate::RemoteManager). Values that are of another type than is asked for are [`Error::Decode`](mp_wire::Error::Decode).
         ///
         /// # Blocking
         /// Each call waits for its answer.
