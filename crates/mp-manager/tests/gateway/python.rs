@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[cfg(unix)]
 use mp_manager::gateway::Address;
 use mp_manager::{Any, Dict, Gateway, Handle};
 
-use crate::common::{KEY, anywhere, soon};
+#[cfg(unix)]
+use crate::common::soon;
+use crate::common::{KEY, anywhere};
 
 /// The interpreters that are here: those of pyenv, and whatever `python3` means.
 fn interpreters() -> Vec<PathBuf> {
@@ -69,6 +72,7 @@ fn every_cpython_that_is_here_is_a_client_over_a_local_socket() {
     conforms(&gateway);
 }
 
+#[cfg(unix)]
 /// Holds a lock and two references, says so, and is killed.
 const HOLDER: &str = r#"
 import os, signal, sys
