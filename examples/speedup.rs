@@ -16,21 +16,24 @@ fn main() -> mp::Result<()> {
     sum(10_000_000);
     let n = (10_000_000.0 * 0.3 / probe.elapsed().as_secs_f64()) as u64;
 
-    let started = Instant::now();
-    let in_a_row = [sum(n), sum(n)];
-    let row = started.elapsed();
+    // How much faster it is depends on who else uses the machine, so it may try again.
+    for attempt in 1..=3 {
+        let started = Instant::now();
+        let in_a_row = [sum(n), sum(n)];
+        let row = started.elapsed();
 
-    let started = Instant::now();
-    let children = [Process::spawn(sum, (n,))?, Process::spawn(sum, (n,))?];
-    let beside = [children[0].join()?, children[1].join()?];
-    let parallel = started.elapsed();
+        let started = Instant::now();
+        let children = [Process::spawn(sum, (n,))?, Process::spawn(sum, (n,))?];
+        let beside = [children[0].join()?, children[1].join()?];
+        let parallel = started.elapsed();
 
-    println!(
-        "in a row: {row:.2?}, in parallel: {parallel:.2?}, ratio {:.2}",
-        row.as_secs_f64() / parallel.as_secs_f64()
-    );
-    assert_eq!(in_a_row, beside);
-    // How much faster it is depends on who else uses the machine; slower it must not be by much.
-    assert!(parallel.as_secs_f64() < row.as_secs_f64() * 1.5);
+        let ratio = row.as_secs_f64() / parallel.as_secs_f64();
+        println!("in a row: {row:.2?}, in parallel: {parallel:.2?}, ratio {ratio:.2}");
+        assert_eq!(in_a_row, beside);
+        if ratio > 0.8 {
+            break;
+        }
+        assert!(attempt < 3, "in parallel it is slower");
+    }
     Ok(())
 }
