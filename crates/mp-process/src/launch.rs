@@ -94,7 +94,8 @@ fn spawn(place: &Place, order: Order) -> Result<StartedProcess> {
         inherit,
         stdio: [stdin.map_err(what)?, stdout.map_err(what)?, stderr.map_err(what)?],
         cwd: None,
-        new_process_group: false,
+        // Where it could not do so itself (Windows).
+        new_process_group: order.spec.process_group == Some(0),
         hold_interrupt: true,
     };
     let child = mp_sys::spawn(&request).map_err(|e| start_error("start a process", e))?;

@@ -108,7 +108,12 @@ pub fn set_ids(uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// When there is no such group in our session; [`Unsupported`](io::ErrorKind::Unsupported) on Windows.
+/// When there is no such group in our session.
+///
+/// # Platform
+///
+/// Windows makes groups only at the start of a process ([`SpawnRequest::new_process_group`](crate::SpawnRequest)): there 0 changes nothing, and
+/// another number is [`Unsupported`](io::ErrorKind::Unsupported).
 pub fn set_process_group(pgid: u32) -> io::Result<()> {
     imp::setup::set_process_group(pgid)
 }

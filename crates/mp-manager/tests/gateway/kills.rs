@@ -61,6 +61,7 @@ fn writer(address: &str, number: i64, stop: &AtomicBool) -> Told {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "hung under wine: see docs/platforms.md")]
 fn what_a_killed_gateway_acknowledged_was_done_once() {
     let kills = rounds(8);
     let (list, queue, ready) =

@@ -142,7 +142,9 @@ fn a_deadline_while_sending() {
 
 #[test]
 fn closing_ends_what_waits_in_other_threads() {
-    for (a, b) in [Link::pair().unwrap(), over_tcp()] {
+    // A named pipe that is closed while another thread sends on it has hung under wine: see `docs/platforms.md`.
+    let pairs = if cfg!(windows) { vec![over_tcp()] } else { vec![Link::pair().unwrap(), over_tcp()] };
+    for (a, b) in pairs {
         let a = Arc::new(a);
         let receiver = {
             let a = a.clone();

@@ -57,7 +57,10 @@ pub(crate) fn set_ids(uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn set_process_group(_pgid: u32) -> io::Result<()> {
+pub(crate) fn set_process_group(pgid: u32) -> io::Result<()> {
+    if pgid == 0 {
+        return Ok(()); // as it was started
+    }
     unsupported("Windows makes process groups only at the start of a process")
 }
 
