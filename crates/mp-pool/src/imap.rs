@@ -9,6 +9,7 @@ use mp_session::{Error, Result};
 
 use crate::decode;
 use crate::flow::{Flow, Pacing};
+use crate::job::Arrival;
 
 /// Items under way for each worker by default.
 const AHEAD: usize = 64;
@@ -45,7 +46,7 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Imap<I, T>
         self.advance(Instant::now().checked_add(timeout))
     }
 
-    fn store(&mut self, arrived: &[crate::job::Arrival]) {
+    fn store(&mut self, arrived: &[Arrival]) {
         for arrival in arrived {
             decode::each(arrival, |number, result| {
                 let at = number.saturating_sub(self.next) as usize;
@@ -64,25 +65,31 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> Imap<I, T>
                 self.flow.given += 1;
                 return self.ready.pop_front().flatten();
             }
-            let mut early = Vec::new();
-            self.flow.fill(|flow| {
-                early.extend(flow.receive_now());
-                !early.is_empty()
-            });
-            if !early.is_empty() {
-                self.store(&early);
-                continue;
-            }
-            if self.flow.is_over() {
-                return None;
-            }
-            match self.flow.receive(1, 0, deadline) {
-                Ok(Some(arrived)) => self.store(&arrived),
-                Ok(None) => return Some(Err(late())),
+            match arrivals(&mut self.flow, deadline)? {
+                Ok(arrived) => self.store(&arrived),
                 Err(error) => return Some(Err(error)),
             }
         }
     }
+}
+
+/// Sends what may be sent, and waits until something has come; `None` when nothing can come any more.
+fn arrivals<I: Iterator<Item = A>, A: mp_wire::Message>(
+    flow: &mut Flow<I>,
+    deadline: Option<Instant>,
+) -> Option<Result<Vec<Arrival>>> {
+    let mut early = Vec::new();
+    flow.fill(|flow| {
+        early.extend(flow.receive_now());
+        !early.is_empty()
+    });
+    if !early.is_empty() {
+        return Some(Ok(early));
+    }
+    if flow.is_over() {
+        return None;
+    }
+    Some(flow.receive(1, 0, deadline).and_then(|arrived| arrived.ok_or_else(late)))
 }
 
 #[cold]
@@ -127,7 +134,7 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> ImapUnorde
         self.advance(Instant::now().checked_add(timeout))
     }
 
-    fn store(&mut self, arrived: &[crate::job::Arrival]) {
+    fn store(&mut self, arrived: &[Arrival]) {
         for arrival in arrived {
             decode::each(arrival, |_, result| self.ready.push_back(result));
         }
@@ -139,21 +146,8 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message, T: mp_wire::Message> ImapUnorde
                 self.flow.given += 1;
                 return Some(result);
             }
-            let mut early = Vec::new();
-            self.flow.fill(|flow| {
-                early.extend(flow.receive_now());
-                !early.is_empty()
-            });
-            if !early.is_empty() {
-                self.store(&early);
-                continue;
-            }
-            if self.flow.is_over() {
-                return None;
-            }
-            match self.flow.receive(1, 0, deadline) {
-                Ok(Some(arrived)) => self.store(&arrived),
-                Ok(None) => return Some(Err(late())),
+            match arrivals(&mut self.flow, deadline)? {
+                Ok(arrived) => self.store(&arrived),
                 Err(error) => return Some(Err(error)),
             }
         }
