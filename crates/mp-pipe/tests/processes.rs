@@ -268,7 +268,10 @@ fn a_writer_killed_in_a_large_message() {
         let listener = Listener::builder().bind(Address::tcp(("127.0.0.1", 0)).unwrap()).unwrap();
         let over_link = round % 2 == 1;
         let part = if over_link { Part::LargeLink(listener.address().clone()) } else { Part::Large };
-        let mut child = Actor::start("actor", "large", &(part, theirs, Board::new()));
+        let board = Board::new();
+        let mut child = Actor::start("actor", "large", &(part, theirs, board.clone()));
+        // Before it takes its place nobody but who started it could tell that it died.
+        until("the child arrived", || board.get(1) == 1);
         let link = over_link.then(|| listener.accept_timeout(LIMIT).unwrap());
         random ^= random << 13;
         random ^= random >> 7;
