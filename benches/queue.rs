@@ -197,12 +197,7 @@ mod linux {
         let goals = |goals: &'static [Goal]| if placement == Placement::TWO { goals } else { &[] };
         let floor = |size: usize| {
             let ring = &ring;
-            move |n: u32| {
-                timed(|| {
-                    ring.borrow_mut().one_way(n, size);
-                    Ok(())
-                })
-            }
+            move |n: u32| timed(|| Ok(ring.borrow_mut().one_way(n, size)?))
         };
 
         let mut table = Table::new("queue: 8 bytes, one to one", Unit::Nanos, placement);
@@ -212,7 +207,7 @@ mod linux {
         table.row("mp queue, batches of 100", 500_000, goals(&[Goal::AtMost(16.7)]), |n| {
             timed_with_cpu(&crew.pids(), || {
                 crew.orders[0].put(Order::PutBatches(n))?;
-                let mut left = n as usize;
+                let mut left = (n / BATCH * BATCH) as usize;
                 while left > 0 {
                     left -= crew.lines.numbers.get_many(left.min(BATCH as usize))?.len();
                 }

@@ -1,16 +1,17 @@
 //! A bare ring in shared memory, between this process and one that it forked: one producer, one consumer, messages of one size, no
-//! deaths, no sleeping. Who has nothing to do spins, and after a while lets others run.
+//! deaths, no sleeping. Who has nothing to do spins, and after a while lets others run; between two orders the producer sleeps, for
+//! others are measured then.
 
-use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 use crate::mapped::Mapped;
 
 const SLOTS: usize = 1024;
 /// The largest message.
 const LARGEST: usize = 1024;
-/// Words of the header: what is wanted (count and size), how far the producer and the consumer are; each on lines of its own.
-const ORDER: usize = 0;
+/// Words of the header: how far the producer and the consumer are; each on lines of its own.
 const TAIL: usize = 16;
 const HEAD: usize = 32;
 const FIRST: usize = 64;
@@ -19,6 +20,8 @@ const FIRST: usize = 64;
 #[derive(Debug)]
 pub struct RingPeer {
     memory: Mapped,
+    /// What is wanted: count and size.
+    orders: UnixStream,
     pid: libc::pid_t,
     head: usize,
 }
@@ -30,27 +33,21 @@ impl RingPeer {
     /// Those of the system.
     pub fn start() -> io::Result<RingPeer> {
         let memory = Mapped::new(FIRST * 8 + SLOTS * LARGEST)?;
+        let (ours, theirs) = UnixStream::pair()?;
         // SAFETY: the child runs the loop below and nothing else.
         let pid = unsafe { libc::fork() };
         if pid < 0 {
             return Err(io::Error::last_os_error());
         }
-        let peer = RingPeer { memory, pid, head: 0 };
         if pid == 0 {
-            // SAFETY: the producer does not outlive the benchmark.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            peer.produce();
+            drop(ours);
+            RingPeer { memory, orders: theirs, pid, head: 0 }.produce();
         }
-        Ok(peer)
-    }
-
-    fn word(&self, i: usize) -> &AtomicU64 {
-        // SAFETY: inside of the mapping, which is aligned to pages; used as an atomic by both.
-        unsafe { &*self.memory.start().cast::<AtomicU64>().add(i) }
+        Ok(RingPeer { memory, orders: ours, pid, head: 0 })
     }
 
     fn index(&self, i: usize) -> &AtomicUsize {
-        // SAFETY: as in `word`.
+        // SAFETY: inside of the mapping, which is aligned to pages; used as an atomic by both.
         unsafe { &*self.memory.start().cast::<AtomicUsize>().add(i) }
     }
 
@@ -63,8 +60,12 @@ impl RingPeer {
         let (mut tail, mut head) = (0, 0);
         let message = [7_u8; LARGEST];
         loop {
-            let order = until(|| Some(self.word(ORDER).load(Acquire)).filter(|order| *order != 0));
-            self.word(ORDER).store(0, Release);
+            let mut order = [0; 8];
+            if (&self.orders).read_exact(&mut order).is_err() {
+                // SAFETY: the consumer is gone; a fork of a benchmark has nothing to clear up.
+                unsafe { libc::_exit(0) };
+            }
+            let order = u64::from_ne_bytes(order);
             let (count, size) = (order >> 32, order as usize & 0xFFFF_FFFF);
             for _ in 0..count {
                 if tail - head == SLOTS {
@@ -79,10 +80,13 @@ impl RingPeer {
     }
 
     /// Gets so many messages of that size.
-    pub fn one_way(&mut self, count: u32, size: usize) {
+    ///
+    /// # Errors
+    /// Those of the socket that the producer gets its orders by.
+    pub fn one_way(&mut self, count: u32, size: usize) -> io::Result<()> {
         let size = size.min(LARGEST);
         let mut message = [0_u8; LARGEST];
-        self.word(ORDER).store(u64::from(count) << 32 | size as u64, Release);
+        self.orders.write_all(&(u64::from(count) << 32 | size as u64).to_ne_bytes())?;
         let (mut head, mut tail) = (self.head, self.head);
         for _ in 0..count {
             if head == tail {
@@ -95,6 +99,7 @@ impl RingPeer {
             self.index(HEAD).store(head, Release);
         }
         self.head = head;
+        Ok(())
     }
 }
 

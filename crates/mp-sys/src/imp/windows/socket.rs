@@ -29,6 +29,10 @@ fn tcp(stream: TcpStream) -> io::Result<Socket> {
     Ok(Socket::Tcp(stream))
 }
 
+/// How long a wait goes on without another try: that a poll learns of its socket's `shutdown` by another thread is promised nowhere, and under
+/// wine now and then it does not.
+const SLICE: Duration = Duration::from_millis(50);
+
 /// Makes a call again and again until it does not say that it would block.
 fn until<R>(
     source: BorrowedSocket<'_>,
@@ -39,10 +43,12 @@ fn until<R>(
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if deadline.is_some_and(|d| Instant::now() >= d) {
+                let now = Instant::now();
+                if deadline.is_some_and(|d| now >= d) {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                super::poll::poll(&[(source, interest)], deadline)?;
+                let slice = now + SLICE;
+                super::poll::poll(&[(source, interest)], Some(deadline.map_or(slice, |d| d.min(slice))))?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
@@ -131,7 +137,13 @@ impl Socket {
     pub(crate) fn readable(&self, deadline: Option<Instant>) -> io::Result<bool> {
         match self {
             Self::Tcp(stream) => {
-                super::poll::poll(&[(stream.as_socket(), Interest::Readable)], deadline).map(|ready| ready[0])
+                let peek = || stream.peek(&mut [0]).map(|_| true);
+                match until(stream.as_socket(), Interest::Readable, deadline, peek) {
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
+                    // The next read tells what it is.
+                    Err(_) => Ok(true),
+                    ready => ready,
+                }
             }
             Self::Pipe(pipe) => pipe.readable(deadline),
         }
