@@ -132,6 +132,25 @@ impl Parcel {
         (self.len as u16) << 2 | u16::from(u8::from(self.codec))
     }
 
+    /// The note of a word of so many bytes, as plain data.
+    #[inline]
+    pub(crate) fn note_of_word(len: usize) -> u16 {
+        (len as u16) << 2 | u16::from(u8::from(Codec::Plain))
+    }
+
+    /// How many bytes a note tells of, if they are plain data and fit into a word.
+    #[inline]
+    pub(crate) fn word_in(note: u16) -> Option<usize> {
+        let len = Parcel::len_in(note);
+        (len <= 8 && note == Parcel::note_of_word(len)).then_some(len)
+    }
+
+    /// A word that was taken.
+    pub(crate) fn set_word(&mut self, (word, len): (u64, usize)) {
+        self.words[0] = word;
+        (self.len, self.codec, self.message) = (len, Codec::Plain, None);
+    }
+
     /// How many bytes a note tells of.
     #[inline]
     pub(crate) fn len_in(note: u16) -> usize {

@@ -59,6 +59,13 @@ impl Position {
         }
     }
 
+    /// Whether the bits of a cell's state say that it is free for exactly this position: [`Position::look`] and the status in one.
+    #[inline]
+    pub(crate) fn is_free_in(self, state: u64) -> bool {
+        // A cell's lap has 44 bits, of which a position knows the lower ones; the thread and the status of a free cell are 0.
+        (state ^ self.lap() << 20) << (44 - (64 - INDEX_BITS)) == 0
+    }
+
     /// The same cell, so many laps later.
     pub(crate) fn later(self, laps: u64) -> Position {
         Position(((self.lap() + laps) & LAP_MASK) << INDEX_BITS | self.index())
@@ -78,6 +85,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mp_session::{CellState, Status};
 
     #[test]
     fn positions_count_in_the_ring() {
@@ -103,5 +111,18 @@ mod tests {
         assert_eq!(last.look(0), Lap::Past(1));
         assert_eq!(Position::from_bits(0).look(LAP_MASK), Lap::Before);
         assert_eq!(last.next(1), Position::from_bits(0));
+    }
+
+    #[test]
+    fn free_is_the_lap_and_nothing_else() {
+        for at in [Position::from_bits(0), Position::from_bits(0).later(7), Position::from_bits(u64::MAX)] {
+            let lap = at.lap();
+            for (cell_lap, free) in [(lap, true), (lap | 1 << 36, true), (lap + 1, false), (lap ^ 1, false)] {
+                let state = |thread, status| CellState { lap: cell_lap, thread, status }.pack();
+                assert_eq!(at.is_free_in(state(0, Status::Free)), free);
+                assert_eq!(free, at.look(cell_lap) == Lap::Here);
+                assert!(!at.is_free_in(state(3, Status::Claimed)) && !at.is_free_in(state(0, Status::Moved)));
+            }
+        }
     }
 }

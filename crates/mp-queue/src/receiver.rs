@@ -67,6 +67,9 @@ impl<T: Message> Receiver<T> {
     ///
     /// [`Error::Empty`], and those of [`Receiver::get`].
     pub fn try_get(&self) -> Result<T> {
+        if let Some(word) = self.take_word() {
+            return word;
+        }
         let mut parcel = Parcel::empty();
         if self.channel.try_take(&mut parcel)? { self.unpack(&parcel) } else { Err(Error::Empty) }
     }
@@ -120,6 +123,17 @@ impl<T: Message> Receiver<T> {
                     trouble = Some(e);
                     break;
                 }
+            }
+            while mp_wire::is_word::<T>() && taken < max {
+                let Some(word) = self.channel.take_word_quietly() else { break };
+                taken += 1;
+                match self.word_value(word) {
+                    Ok(value) => values.push(value),
+                    Err(error) => trouble = Some(error),
+                }
+            }
+            if trouble.is_some() {
+                break;
             }
             // An error of the queue is no reason to lose what is here; the next call says it again.
             more = taken < max && self.channel.take(&mut parcel).unwrap_or(false);
@@ -203,6 +217,35 @@ impl<T: Message> Receiver<T> {
 
     #[inline]
     fn receive(&self, deadline: Deadline, late: impl FnOnce() -> Error) -> Result<T> {
+        match self.take_word() {
+            Some(word) => word,
+            None => self.receive_parcel(deadline, late),
+        }
+    }
+
+    /// A value that is a word, if one is there and nothing in the way.
+    #[inline]
+    fn take_word(&self) -> Option<Result<T>> {
+        if !mp_wire::is_word::<T>() {
+            return None;
+        }
+        self.channel.take_word().map(|word| self.word_value(word))
+    }
+
+    #[inline]
+    fn word_value(&self, word: (u64, usize)) -> Result<T> {
+        match mp_wire::decode_word(word.0, word.1) {
+            Some(value) => Ok(value),
+            // Bits that are no such value: in the words that decoding has for it.
+            None => {
+                let mut parcel = Parcel::empty();
+                parcel.set_word(word);
+                self.channel.unpack(&parcel)
+            }
+        }
+    }
+
+    fn receive_parcel(&self, deadline: Deadline, late: impl FnOnce() -> Error) -> Result<T> {
         let mut parcel = Parcel::empty();
         if self.channel.wait_take(&mut parcel, deadline)? { self.unpack(&parcel) } else { Err(late()) }
     }

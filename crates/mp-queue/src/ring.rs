@@ -41,6 +41,7 @@
 //! | who dies | what is left | what the others do |
 //! |---|---|---|
 //! | a producer before its claim | nothing | nothing |
+//! | one that puts a word in one step | nothing, or a message | nothing, or get it |
 //! | with a claim | `CLAIMED`; the sweep makes it `DEAD` | consumers wait for that, then bury the cell and go on |
 //! | after `FULL`, before the hint or a wake-up | a message, a hint behind | walk on; the sweep rings everybody |
 //! | a consumer that copies bytes | `BYTES` | get it |
@@ -288,6 +289,59 @@ impl Ring {
         unsafe { parcel.copy_to(self.payload(at)) };
         filling.finish_bytes(parcel.note(), told);
         Ok(true)
+    }
+
+    /// Puts a word at the tail, in one step. `false`: nothing was done, and [`Ring::spot`] and [`Ring::fill`] have to.
+    #[inline]
+    pub(crate) fn put_word(&self, (word, len): (u64, usize)) -> bool {
+        let start = Position::from_bits(self.tail().load(Acquire));
+        let mut at = start;
+        loop {
+            let (cell, next) = (self.cell(at), at.next(self.count));
+            let seen = cell.state_bits();
+            if at.is_free_in(seen) {
+                if !next.is_free_in(self.cell(next).state_bits()) {
+                    return false;
+                }
+                if cell.put_word(CellState::unpack(seen), Parcel::note_of_word(len), word) {
+                    Ring::advance(self.tail(), start, next);
+                    return true;
+                }
+                if cell.state_bits() == seen {
+                    return false; // there is no such step here
+                }
+                continue;
+            }
+            let seen = CellState::unpack(seen);
+            if at.look(seen.lap) != Lap::Here || seen.status == Status::Moved {
+                return false;
+            }
+            at = next;
+        }
+    }
+
+    /// Takes the first message if it is a word and nobody is in the way: its bits and their length. `None`: [`Ring::take`] has to look.
+    #[inline]
+    pub(crate) fn take_word(&self) -> Option<(u64, usize)> {
+        let start = Position::from_bits(self.head().load(Acquire));
+        let mut at = start;
+        loop {
+            let cell = self.cell(at);
+            let seen = cell.state();
+            match at.look(seen.lap) {
+                Lap::Here if seen.status == Status::Bytes => {
+                    let len = Parcel::word_in(seen.thread as u16)?;
+                    let word = cell.word();
+                    if cell.take_bytes(seen) {
+                        // All before it were emptied.
+                        Ring::advance(self.head(), start, at.next(self.count));
+                        return Some((word, len));
+                    }
+                }
+                Lap::Past(1) => at = at.next(self.count),
+                _ => return None,
+            }
+        }
     }
 
     /// Takes the first message that nobody else is taking.

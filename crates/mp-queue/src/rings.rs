@@ -68,6 +68,11 @@ pub(crate) enum Decision {
     Waits(ThreadId),
 }
 
+#[cold]
+fn broken() -> Error {
+    Error::Layout { detail: "a queue whose chain of rings is broken".into() }
+}
+
 impl Rings {
     pub(crate) fn starting_with(first: Ring) -> Rings {
         let known: [OnceLock<Ring>; MOST] = [const { OnceLock::new() }; MOST];
@@ -76,11 +81,9 @@ impl Rings {
         Rings { known: Box::new(known), tail: AtomicUsize::new(0), head: AtomicUsize::new(0) }
     }
 
+    #[inline]
     fn get(&self, at: usize) -> Result<&Ring> {
-        self.known
-            .get(at)
-            .and_then(OnceLock::get)
-            .ok_or_else(|| Error::Layout { detail: "a queue whose chain of rings is broken".into() })
+        self.known.get(at).and_then(OnceLock::get).ok_or_else(broken)
     }
 
     /// The ring to put into, as far as this process knows.

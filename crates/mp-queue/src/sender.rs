@@ -57,8 +57,15 @@ impl<T: Message> Sender<T> {
     /// A message is in the queue completely or not at all. Who waits for room behind a consumer that was killed in
     /// the middle of its get goes on as soon as that is cleared up.
     pub fn put(&self, value: T) -> Result<()> {
+        if mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word(word)) {
+            return Ok(());
+        }
+        self.put_parcel(&value)
+    }
+
+    fn put_parcel(&self, value: &T) -> Result<()> {
         let mut parcel = Parcel::empty();
-        self.channel.pack(&mut parcel, &value)?;
+        self.channel.pack(&mut parcel, value)?;
         self.send(&parcel, Deadline::Never).map(|_| ())
     }
 
@@ -68,6 +75,9 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Error::Full`], and those of [`Sender::put`], with the value.
     pub fn try_put(&self, value: T) -> Result<(), PutError<T>> {
+        if mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word(word)) {
+            return Ok(());
+        }
         let mut parcel = Parcel::empty();
         let put = self.channel.pack(&mut parcel, &value).and_then(|()| self.channel.try_put(&parcel));
         match put {
@@ -90,6 +100,9 @@ impl<T: Message> Sender<T> {
     ///
     /// While a bounded queue is full, until the time is up.
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
+        if mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word(word)) {
+            return Ok(());
+        }
         let mut parcel = Parcel::empty();
         let put =
             self.channel.pack(&mut parcel, &value).and_then(|()| self.send(&parcel, Deadline::In(timeout)));
@@ -130,12 +143,14 @@ impl<T: Message> Sender<T> {
         }
         let mut untold = Untold(&self.channel, 0);
         for value in values {
-            let mut parcel = Parcel::empty();
-            self.channel.pack(&mut parcel, &value)?;
-            if !self.channel.put_quietly(&parcel)? {
-                untold.tell(); // or nobody makes room
-                self.send(&parcel, Deadline::Never)?;
-                continue;
+            if !mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word_quietly(word)) {
+                let mut parcel = Parcel::empty();
+                self.channel.pack(&mut parcel, &value)?;
+                if !self.channel.put_quietly(&parcel)? {
+                    untold.tell(); // or nobody makes room
+                    self.send(&parcel, Deadline::Never)?;
+                    continue;
+                }
             }
             untold.1 += 1;
             if untold.1 == BATCH {

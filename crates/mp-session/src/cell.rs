@@ -20,6 +20,9 @@
 //! whoever filled it, which stands where the thread stands otherwise. So it needs no `TAKEN`: a consumer copies the bytes, which
 //! another may be about to overwrite, and if *then* the cell is still what it was, they are whole and its own.
 //!
+//! A word goes into a cell that lies on a multiple of 16 in one step, from `FREE(l)` to `BYTES(n, l)`, where the machine has a
+//! compare-and-swap of two words ([`Cell::put_word`]): there is nothing that a death could cut in two.
+//!
 //! The claim and its owner are one compare-and-swap, so no claim is ever without a name. The claimer writes the intent
 //! `PUT_TRY(cell, CLAIMED(t, l))` *before* that, so that its sweeper finds the cell without knowing what a queue is.
 //!
@@ -348,6 +351,22 @@ impl<'a> Claim<'a> {
 }
 
 impl Cell {
+    /// Puts a word into a cell seen as `FREE`, with a note, in one sequentially consistent step. `false`: somebody else was faster, or
+    /// there is no such step here (not on every machine, and only in a cell that lies on a multiple of 16): claim it then.
+    #[inline]
+    pub fn put_word(&self, seen: CellState, note: u16, word: u64) -> bool {
+        let full = CellState { thread: u32::from(note), ..seen.with(Status::Bytes) };
+        let before = (seen.pack(), self.value.load(Relaxed));
+        seen.status == Status::Free
+            && crate::primitive::replace_pair((&self.state, &self.value), before, (full.pack(), word))
+    }
+
+    /// The word of a cell that holds no more, as [`Cell::take_bytes`] wants it read: it is whole once that was true.
+    #[inline]
+    pub fn word(&self) -> u64 {
+        self.value.load(Relaxed)
+    }
+
     /// Takes the bytes that were copied from a cell seen as `seen`: they are whole, and the caller's, if this is `true`. A sequentially
     /// consistent operation, as [`Session::wake_one`](crate::Session::wake_one) wants it.
     #[inline]
@@ -360,7 +379,13 @@ impl Cell {
     /// What the cell's state word says now.
     #[inline]
     pub fn state(&self) -> CellState {
-        CellState::unpack(self.state.load(Acquire))
+        CellState::unpack(self.state_bits())
+    }
+
+    /// The same, not taken apart.
+    #[inline]
+    pub fn state_bits(&self) -> u64 {
+        self.state.load(Acquire)
     }
 
     /// Steps over a cell whose producer died. `true` if it was this call that did.

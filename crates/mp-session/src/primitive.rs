@@ -18,9 +18,9 @@ pub use model::{AtomicU32, AtomicU64, AtomicUsize, bug, fence, has_passed};
 pub use real::{AtomicU32, AtomicU64, AtomicUsize, bug, fence, has_passed};
 
 #[cfg(mp_model)]
-pub(crate) use model::{is_dead, is_modelled, park, raw, ring, unlinked_beacon};
+pub(crate) use model::{is_dead, is_modelled, park, raw, replace_pair, ring, unlinked_beacon};
 #[cfg(not(mp_model))]
-pub(crate) use real::{is_dead, is_modelled, park, raw, ring, unlinked_beacon};
+pub(crate) use real::{is_dead, is_modelled, park, raw, replace_pair, ring, unlinked_beacon};
 
 /// Bugs that a model is given to show that it would find them: each is one step of a protocol left out. Only a model can have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,22 @@ mod real {
 
     /// Wakes who sleeps on the bell.
     pub(crate) use mp_sys::ring;
+
+    /// Replaces two neighbouring words, which lie on a multiple of 16, in one step. `false`: they are not what was seen, or there is no such
+    /// step here.
+    #[inline]
+    pub(crate) fn replace_pair(
+        (first, second): (&AtomicU64, &AtomicU64),
+        seen: (u64, u64),
+        new: (u64, u64),
+    ) -> bool {
+        let at = std::ptr::from_ref(first);
+        if at.addr() % 16 != 0 || at.wrapping_add(1) != std::ptr::from_ref(second) {
+            return false;
+        }
+        // SAFETY: aligned, and both words are there, by the check; both are atomics.
+        mp_sys::replace_pair(unsafe { &*at.cast::<mp_sys::Pair>() }, seen, new)
+    }
 
     /// What the beacon of a thread says that the kernel does not know of: in a region on the heap there are none.
     pub(crate) const fn unlinked_beacon(_index: u32) -> u32 {

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`memory`] | one anonymous memory object, mapped by every process of a session | memfd, section, unlinked shm |
 //! | [`named_memory`] | memory under a name, as CPython makes and finds it | `shm_open`, named section |
+//! | [`pair`] | two words replaced in one step | none: an instruction |
 //! | [`mod@park`] | a thread sleeps on a word and watches other words for deaths | futex, `futex_waitv`, events |
 //! | [`mod@poll`] | waiting for sockets and their kind | `poll`, `epoll`, `kqueue`, completion ports |
 //! | [`beacon`] | a word that the kernel marks when its thread dies | the robust list |
@@ -74,6 +75,7 @@ pub mod liveness;
 pub mod local;
 pub mod memory;
 pub mod named_memory;
+pub mod pair;
 pub mod park;
 pub mod poll;
 pub mod process;
@@ -99,6 +101,7 @@ pub use crate::{
         memory_available, page_size,
     },
     named_memory::{NAMED_MEMORY_PREFIX, NamedMemory},
+    pair::{Pair, can_replace_pairs, replace_pair},
     park::{Bell, ProcessWatch, Watch, Woken, park, ring},
     poll::{AsSource, BorrowedSource, Interest, Poller, poll, source_of},
     process::{

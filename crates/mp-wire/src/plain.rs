@@ -68,6 +68,56 @@ pub fn encode_word<T: 'static>(value: &T) -> Option<(u64, usize)> {
         i8 => |v| u64::from(*v as u8);
         f64 => |v| v.to_bits();
         f32 => |v| u64::from(v.to_bits());
+        usize => |v| *v as u64;
+        isize => |v| *v as u64;
+        bool => |v| u64::from(*v);
+        char => |v| u64::from(u32::from(*v));
+    }
+    None
+}
+
+/// Whether values of this type go by [`encode_word`].
+#[inline]
+pub fn is_word<T: 'static>() -> bool {
+    use std::any::TypeId;
+    macro_rules! any_of {
+        ($($plain:ty),*) => { $( TypeId::of::<T>() == TypeId::of::<$plain>() )||* };
+    }
+    any_of!(u64, i64, u32, i32, u16, i16, u8, i8, f64, f32, usize, isize, bool, char)
+}
+
+/// The value whose [`encode_word`] is this word of so many bytes; `None` if there is no such value of this type, which
+/// [`decode`](crate::decode) has the words for.
+#[inline]
+pub fn decode_word<T: 'static>(word: u64, len: usize) -> Option<T> {
+    let word = u64::from_le(word);
+    let mut slot: Option<T> = None;
+    let target: &mut dyn Any = &mut slot;
+    macro_rules! attempt {
+        ($($plain:ty => $value:expr;)*) => { $(
+            if let Some(target) = target.downcast_mut::<Option<$plain>>() {
+                if len == size_of::<$plain>() {
+                    *target = $value;
+                }
+                return slot;
+            }
+        )* };
+    }
+    attempt! {
+        u64 => Some(word);
+        i64 => Some(word as i64);
+        u32 => Some(word as u32);
+        i32 => Some(word as i32);
+        u16 => Some(word as u16);
+        i16 => Some(word as i16);
+        u8 => Some(word as u8);
+        i8 => Some(word as i8);
+        f64 => Some(f64::from_bits(word));
+        f32 => Some(f32::from_bits(word as u32));
+        usize => Some(word as usize);
+        isize => Some(word as isize);
+        bool => match word as u8 { 0 => Some(false), 1 => Some(true), _ => None };
+        char => char::from_u32(word as u32);
     }
     None
 }
@@ -259,11 +309,14 @@ mod tests {
 
     #[test]
     fn a_word_is_what_encode_writes() {
-        fn same<T: crate::Message>(value: T) {
+        fn same<T: crate::Message + PartialEq + std::fmt::Debug>(value: T) {
             let mut bytes = Vec::new();
-            assert!(encode(&value, &mut bytes));
+            assert!(encode(&value, &mut bytes) && is_word::<T>());
             let (word, len) = encode_word(&value).unwrap();
             assert_eq!(word.to_ne_bytes()[..len], bytes);
+            assert_eq!(decode_word(word, len), Some(value));
+            assert_eq!(decode_word::<T>(word, len + 1), None);
+            assert_eq!(decode_word::<T>(word, len - 1), None);
         }
         same(0x0123_4567_89AB_CDEF_u64);
         same(-2_i64);
@@ -275,6 +328,14 @@ mod tests {
         same(-9_i8);
         same(1.5_f64);
         same(-0.1_f32);
+        same(7_usize);
+        same(-7_isize);
+        same(true);
+        same('\u{1F980}');
+        assert_eq!(decode_word::<bool>(2, 1), None);
+        assert_eq!(decode_word::<char>(0xD800, 4), None);
+        assert_eq!(decode_word::<u128>(0, 16), None);
+        assert!(!is_word::<u128>() && !is_word::<String>());
         assert_eq!(encode_word(&1_u128), None);
         assert_eq!(as_bytes(&"text".to_owned()), Some(&b"text"[..]));
         assert_eq!(as_bytes(&7_u64), None);

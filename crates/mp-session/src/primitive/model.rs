@@ -65,6 +65,21 @@ pub fn fence(order: Ordering) {
     atomic::fence(order);
 }
 
+/// One step of the scheduler for both.
+pub(crate) fn replace_pair(
+    (first, second): (&AtomicU64, &AtomicU64),
+    seen: (u64, u64),
+    new: (u64, u64),
+) -> bool {
+    step();
+    if (first.0.load(Ordering::SeqCst), second.0.load(Ordering::SeqCst)) != seen {
+        return false;
+    }
+    second.0.store(new.1, Ordering::SeqCst);
+    first.0.store(new.0, Ordering::SeqCst);
+    true
+}
+
 /// The word as the system's calls want it.
 pub(crate) fn raw(word: &AtomicU32) -> &atomic::AtomicU32 {
     &word.0
