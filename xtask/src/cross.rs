@@ -26,7 +26,7 @@ pub(crate) const ARM64: &str = "aarch64-unknown-linux-gnu";
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// Clippy with warnings as errors; otherwise the compiler alone.
-    clippy: bool,
+    pub(crate) clippy: bool,
     /// Whether there is a way to run what was built.
     pub(crate) tested: bool,
 }
@@ -85,7 +85,9 @@ pub(crate) fn main(arguments: &[String]) -> Result<ExitCode> {
             }
             Setup::Failed => false,
         },
-        "check" => each(&project, argument, |target, toolchain| Ok(Some(toolchain.lint(&project, target))))?,
+        "check" => each(&project, argument, |target, toolchain| {
+            Ok(Some(toolchain.lint(&project, target, &["--all-targets"])))
+        })?,
         "test" => each(&project, argument, |target, toolchain| toolchain.test(&project, target, SECONDS))?,
         _ => return Err("usage: cargo xtask cross setup [DIR] | check [TARGET] | test [TARGET]".into()),
     };
@@ -183,10 +185,10 @@ fn private_folder() -> PathBuf {
 
 impl Toolchain {
     /// The lints for a target, as `ci` wants them.
-    pub(crate) fn lint(&self, project: &Project, target: &Target) -> Command {
+    pub(crate) fn lint(&self, project: &Project, target: &Target, what: &[&str]) -> Command {
         let mut command = self.cargo(project, if target.clippy { "clippy" } else { "check" }, target);
         // The benchmarks are for the host, and their peers take longer to build than all of ours.
-        command.args(["--workspace", "--all-targets", "--exclude", "mp-benches"]);
+        command.args(["--workspace", "--exclude", "mp-benches"]).args(what);
         if target.clippy {
             command.args(["--", "-D", "warnings"]);
             // where std has no native thread-locals, clippy asks for a `const` initialiser at those that have one
@@ -199,6 +201,8 @@ impl Toolchain {
     pub(crate) fn test(&self, project: &Project, target: &Target, seconds: u64) -> Result<Option<Command>> {
         let Some(runner) = self.runner(target).filter(|_| target.tested) else { return Ok(None) };
         let mut command = self.cargo(project, "test", target);
+        // Linking what debuggers want to know takes longer than all the rest of the build.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         command.args(["--no-fail-fast", "--lib", "--bins", "--tests"]);
         for package in TESTED.iter().filter(|name| project.package(name).is_some()) {
             command.args(["--package", package]);

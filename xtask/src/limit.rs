@@ -1,4 +1,4 @@
-//! `xtask limit SECONDS PROGRAM ARGUMENT...`: a program under a time limit.
+//! `xtask limit [--again] SECONDS PROGRAM ARGUMENT...`: a program under a time limit.
 //!
 //! Cargo gets this command as the *runner* of a target, so every test program and every set of doctests that it starts has
 //! its own limit, and its own process group. The limit ends:
@@ -7,6 +7,8 @@
 //! - everything, when our own parent goes away (Ctrl-C reaches only the terminal's foreground group);
 //! - what a program that ended by itself left running, after a short grace. That is a failure too: nothing that this project
 //!   starts may outlive its test.
+//!
+//! With `--again` a program that fails gets a second chance, and both are said aloud: for emulators, which have failures of their own.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
@@ -26,17 +28,39 @@ const PARENT_CHECK: Duration = Duration::from_millis(500);
 /// How long a daemon of the program may need to notice that its parent is gone.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// What `--again` prints before a program begins, and when it is run a second time: [`Tally`](crate::tally::Tally) reads it.
+pub(crate) const BEGINS: &str = "xtask limit: begins: ";
+pub(crate) const AGAIN: &str = "xtask limit: failed, and is run once more: ";
+
 /// The command as cargo or a step of `ci` starts it.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
+    let (again, arguments) = match arguments {
+        [first, rest @ ..] if first == "--again" => (true, rest),
+        all => (false, all),
+    };
     let [seconds, program, arguments @ ..] = arguments else {
-        eprintln!("usage: xtask limit SECONDS PROGRAM ARGUMENT...");
+        eprintln!("usage: xtask limit [--again] SECONDS PROGRAM ARGUMENT...");
         return ExitCode::from(2);
     };
     let Some(seconds) = seconds.to_str().and_then(|text| text.parse().ok()) else {
         eprintln!("xtask limit: not a number of seconds: {}", seconds.display());
         return ExitCode::from(2);
     };
-    match run(Duration::from_secs(seconds), program, arguments) {
+    let limit = Duration::from_secs(seconds);
+    let named = || arguments.first().unwrap_or(program).display();
+    let outcome = if again {
+        println!("{BEGINS}{}", named());
+        run(limit, program, arguments).and_then(|code| match code {
+            0 => Ok(0),
+            code => {
+                println!("{AGAIN}{} (code {code})", named());
+                run(limit, program, arguments)
+            }
+        })
+    } else {
+        run(limit, program, arguments)
+    };
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("xtask limit: {}: {error}", program.display());
@@ -67,9 +91,13 @@ pub(crate) fn limited(command: &Command, seconds: u64) -> Result<Command> {
     Ok(outer)
 }
 
-/// The `--config` that makes cargo run everything for `target` under a limit, in front of the runner it has.
+/// The `--config` that makes cargo run everything for `target` under a limit, in front of the runner it has: what needs one is an
+/// emulator, and gets `--again`.
 pub(crate) fn runner(target: &str, seconds: u64, inner: Option<&str>) -> Result<String> {
     let mut words = words(seconds)?;
+    if inner.is_some() {
+        words.insert(2, "--again".into());
+    }
     words.extend(inner.into_iter().flat_map(str::split_whitespace).map(OsString::from));
     let quoted: Vec<String> = words.iter().map(|word| format!("{:?}", word.display().to_string())).collect();
     Ok(format!("target.{target}.runner=[{}]", quoted.join(", ")))

@@ -12,6 +12,8 @@ pub(crate) struct Report {
     steps: Vec<(String, Duration, bool)>,
     failures: Vec<String>,
     skips: Vec<String>,
+    /// What did not go as it should and is no failure.
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -78,6 +80,9 @@ impl Report {
         for name in &tally.names {
             self.failures.push(format!("failed: {}: test {name}", self.step));
         }
+        for program in &tally.again {
+            self.notes.push(format!("run a second time: {what}: {program}"));
+        }
         self.failed += tally.failed;
         if !good && tally.failed == 0 {
             self.fail(format_args!(
@@ -99,7 +104,7 @@ impl Report {
         for (name, took, good) in &self.steps {
             println!("{:>8.1} s  {}  {name}", took.as_secs_f64(), if *good { "passed" } else { "FAILED" });
         }
-        for line in self.skips.iter().chain(&self.failures) {
+        for line in self.notes.iter().chain(&self.skips).chain(&self.failures) {
             println!("{line}");
         }
         println!("ci: {} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);

@@ -1,20 +1,33 @@
 //! Reads the results that test programs print.
 
+use crate::limit::{AGAIN, BEGINS};
+
 /// What the test programs behind one command said about themselves.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) ignored: u32,
     /// The names of the tests that failed.
     pub(crate) names: Vec<String>,
+    /// The programs that failed and were run a second time, which is what counts.
+    pub(crate) again: Vec<String>,
+    /// How it stood when the program began that may be run a second time.
+    before: Option<Box<Tally>>,
 }
 
 impl Tally {
     /// Takes one line of output into account, if it is a result.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
-        if let Some(result) = line.strip_prefix("test result: ") {
+        if line.starts_with(BEGINS) {
+            self.before = Some(Box::new(Tally { before: None, ..self.clone() }));
+        } else if let Some(program) = line.strip_prefix(AGAIN) {
+            let mut all = self.before.as_deref().cloned().unwrap_or_default();
+            let failed = self.names.get(all.names.len()..).unwrap_or_default().join(", ");
+            all.again.push(format!("{program}: {failed}"));
+            *self = all;
+        } else if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += count(result, "passed");
             self.failed += count(result, "failed");
             self.ignored += count(result, "ignored");
@@ -34,7 +47,7 @@ fn count(result: &str, word: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{AGAIN, BEGINS, Tally};
 
     #[test]
     fn adds_up_the_lines_of_several_programs() {
@@ -48,6 +61,28 @@ mod tests {
         ] {
             tally.read(line);
         }
-        assert_eq!(tally, Tally { passed: 13, failed: 1, ignored: 1, names: vec!["a::c".into()] });
+        let expected =
+            Tally { passed: 13, failed: 1, ignored: 1, names: vec!["a::c".into()], ..Tally::default() };
+        assert_eq!(tally, expected);
+    }
+
+    #[test]
+    fn the_second_time_is_what_counts() {
+        let mut tally = Tally::default();
+        let begins = format!("{BEGINS}some/program");
+        let again = format!("{AGAIN}some/program (code 101)");
+        for line in [
+            &*begins,
+            "test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            &begins,
+            "test a::b ... FAILED",
+            "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            &again,
+            "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        ] {
+            tally.read(line);
+        }
+        assert_eq!((tally.passed, tally.failed, tally.ignored, tally.names.len()), (6, 0, 1, 0));
+        assert_eq!(tally.again, ["some/program (code 101): a::b"]);
     }
 }
