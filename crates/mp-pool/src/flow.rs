@@ -102,9 +102,12 @@ impl<I: Iterator<Item = A>, A: mp_wire::Message> Flow<I> {
     /// Whether there is room for an item more.
     fn has_room(&self) -> bool {
         let inside = self.taken - self.given;
-        // What those inside have, if all items are alike.
-        let bytes = u128::from(self.bytes) * u128::from(inside) / u128::from(self.taken.max(1));
-        inside < self.pacing.window && (inside == 0 || bytes < u128::from(self.bytes_limit))
+        // What those inside have, if all items are alike: `bytes * inside / taken`, without dividing.
+        let fits = || {
+            let limit = u128::from(self.bytes_limit) * u128::from(self.taken);
+            u128::from(self.bytes) * u128::from(inside) < limit
+        };
+        inside < self.pacing.window && (inside == 0 || fits())
     }
 
     /// Takes and sends items until there are enough under way; stops early when the input is slow and `is_wanted` says that there

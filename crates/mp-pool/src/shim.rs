@@ -68,6 +68,8 @@ where
 
 /// How a task ended that was begun.
 pub(crate) enum Done {
+    /// With a value that is a word of so many bytes, which are not among the bytes.
+    Word(u64, usize),
     Value(Codec, Vec<Box<dyn Any + Send>>),
     Else(Box<Outcome>),
 }
@@ -93,9 +95,12 @@ pub(crate) fn guarded<T: Message>(
     run: impl FnOnce() -> std::result::Result<T, Failure>,
 ) -> Done {
     let caught = catch_unwind(AssertUnwindSafe(|| match run() {
-        Ok(value) => match mp_wire::encode(&value, bytes) {
-            Ok(encoded) => Done::Value(encoded.codec, encoded.exports),
-            Err(error) => Done::Else(Box::new(Outcome::Failure(Failure::capture(error)))),
+        Ok(value) => match mp_wire::encode_word(&value) {
+            Some((word, length)) => Done::Word(word, length),
+            None => match mp_wire::encode(&value, bytes) {
+                Ok(encoded) => Done::Value(encoded.codec, encoded.exports),
+                Err(error) => Done::Else(Box::new(Outcome::Failure(Failure::capture(error)))),
+            },
         },
         Err(failure) => Done::Else(Box::new(Outcome::Failure(failure))),
     }));

@@ -95,6 +95,12 @@ impl Bundle {
     /// Adds a task.
     #[inline]
     pub(crate) fn push<A: mp_wire::Message>(&mut self, argument: &A) -> Result<()> {
+        if let Some((word, length)) = mp_wire::encode_word(argument) {
+            self.bytes.extend_from_slice(&word.to_ne_bytes()[..length]);
+            self.codec = Codec::Plain;
+            self.added(length as u32);
+            return Ok(());
+        }
         let start = self.bytes.len();
         let encoded = mp_wire::encode(argument, &mut self.bytes)?;
         if !encoded.exports.is_empty() {
@@ -111,7 +117,13 @@ impl Bundle {
             }
         }
         self.codec = encoded.codec;
-        let length = (self.bytes.len() - start) as u32;
+        self.added((self.bytes.len() - start) as u32);
+        Ok(())
+    }
+
+    /// One task more, whose argument are the last `length` bytes.
+    #[inline]
+    fn added(&mut self, length: u32) {
         match &mut self.ends {
             Ends::Stride(stride) if *stride == length => {}
             Ends::Stride(stride) if self.count == 0 => *stride = length,
@@ -123,7 +135,6 @@ impl Bundle {
             Ends::At(ends) => ends.push(self.bytes.len() as u32),
         }
         self.count += 1;
-        Ok(())
     }
 
     fn end(&self, task: u32) -> usize {

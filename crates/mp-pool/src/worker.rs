@@ -204,6 +204,7 @@ impl<'a> Port<'a> {
     #[inline]
     pub(crate) fn done(&mut self, task: u32, done: Done, bytes: &[u8]) -> Result<()> {
         match done {
+            Done::Word(word, length) => self.writer.word(task, word, length),
             Done::Value(codec, exports) => self.writer.value(task, codec, bytes, exports),
             Done::Else(outcome) => self.writer.outcome(task, &outcome),
         }
