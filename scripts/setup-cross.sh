@@ -23,7 +23,8 @@ cannot() { say "cannot set up here: $*"; exit 3; }
 dir=${1:-${MP_CROSS_DIR:-$HOME/.cache/mp-cross}}
 case ${1:-} in -*) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; exit 2;; esac
 
-if [ -e "$dir/env.sh" ]; then
+edition='# edition 2'   # of what is made here
+if grep -qsxF "$edition" "$dir/env.sh"; then
     say "ready already: $dir"
     exit 0
 fi
@@ -52,7 +53,7 @@ offered=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/
 dpkg --compare-versions "$offered" ge "$needed" || cannot "rustc-web is $offered here, and $needed is needed"
 
 # ---- linkers, runners, and the libraries that the second Rust loads
-packages=(gcc-mingw-w64-x86-64-posix wine64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+packages=(gcc-mingw-w64-x86-64-posix wine64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user lld)
 packages+=($libraries)
 missing=()
 for package in "${packages[@]}"; do
@@ -140,14 +141,18 @@ chmod +x "$dir/qemu-run.sh"
 
 # ---- the environment to build in. Always pass --target in it: the host's std is not to be built.
 cat >"$dir/env.new" <<ENV
+$edition
 export PATH="$rust/usr/bin:\$PATH"
 export LD_LIBRARY_PATH="$rust/usr/lib/x86_64-linux-gnu"
 export RUSTC_BOOTSTRAP=1
 export CARGO_UNSTABLE_BUILD_STD=std,panic_unwind,test
 export CARGO_TARGET_DIR="$dir/target"
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
+# GNU's own linker takes most of the time of a build of tests.
+export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS=-Clink-arg=-fuse-ld=lld
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=$wine
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Clink-arg=-fuse-ld=lld
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$dir/qemu-run.sh"
 export WINEPREFIX="$WINEPREFIX"
 export WINEDEBUG=-all
