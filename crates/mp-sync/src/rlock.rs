@@ -12,6 +12,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -121,7 +122,9 @@ impl RLock {
     ///
     /// # If a process dies
     /// If it held the lock, the next one has it at once, and is told by [`RLockGuard::owner_died`].
-    #[inline]
+    // Not inlined, the guard comes back by way of memory: in two parts, read as one, for which the processor stalls longer than all the
+    // rest takes.
+    #[inline(always)]
     pub fn lock(&self) -> Result<RLockGuard<'_>> {
         let me = self.raw.me()?;
         if self.take_at_once(me) {
@@ -251,7 +254,7 @@ impl RLock {
     }
 
     /// Once, by a process that is no copy. `false`: it is not the thread's.
-    #[inline]
+    #[inline(always)] // as `RLock::lock`
     fn give_back(&self, me: ThreadId) -> bool {
         if self.raw.look().owner() != Some(me) {
             return false;
@@ -274,7 +277,7 @@ impl RLock {
 
     #[inline]
     pub(crate) fn guard(&self, me: ThreadId, taken: Taken) -> RLockGuard<'_> {
-        RLockGuard { lock: self, me, died: taken.news(), stays_here: PhantomData }
+        RLockGuard { lock: self, me, died: ManuallyDrop::new(taken.news()), stays_here: PhantomData }
     }
 }
 
@@ -316,7 +319,8 @@ impl<'de> Deserialize<'de> for RLock {
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
     me: ThreadId,
-    died: Option<Box<Ident>>,
+    /// Dropped by hand: a guard of which nothing is left to drop is one that the compiler keeps in registers.
+    died: ManuallyDrop<Option<Box<Ident>>>,
     /// Not `Send`.
     stays_here: PhantomData<*const ()>,
 }
@@ -341,14 +345,19 @@ impl<'a> RLockGuard<'a> {
 }
 
 impl Drop for RLockGuard<'_> {
-    #[inline]
+    #[inline(always)] // as `RLock::lock`
     fn drop(&mut self) {
         // Taken out, so that what is dropped on the way that matters is nothing.
         if let Some(died) = self.died.take() {
             forget_news(died);
         }
-        if self.lock.raw.session().is_member() {
-            self.lock.give_back(self.me);
+        let raw = &self.lock.raw;
+        let again = self.lock.again();
+        if raw.session().is_member() && raw.look().owner() == Some(self.me) {
+            match again.load(Relaxed) {
+                0 => raw.give_back_as_member(self.me),
+                count => again.store(count - 1, Relaxed),
+            }
         }
     }
 }

@@ -159,7 +159,8 @@ impl<T: Plain> RwLock<T> {
     ///
     /// # Blocking
     /// As long as somebody writes, or waits to write.
-    #[inline]
+    // Not inlined, the guard comes back by way of memory, and in two parts: see `RLock::lock`.
+    #[inline(always)]
     pub fn read(&self) -> Result<RwLockReadGuard<'_, T>, LockError<RwLockReadGuard<'_, T>>> {
         // Endless patience ends with the lock or an error.
         loop {

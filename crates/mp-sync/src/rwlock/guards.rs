@@ -128,7 +128,7 @@ impl<T: Plain> DerefMut for RwLockWriteGuard<'_, T> {
 }
 
 impl<T: Plain> Drop for RwLockReadGuard<'_, T> {
-    #[inline]
+    #[inline(always)] // as `RwLock::read`
     fn drop(&mut self) {
         // The copy of a guard that a foreign fork made reads nothing.
         if self.lock.raw.session().is_member() {
