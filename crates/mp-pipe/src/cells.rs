@@ -1,4 +1,4 @@
-//! Messages that carry handles.
+//! Messages that carry handles, and large ones.
 //!
 //! References are counted by the session, and bytes in a ring are not: so such a message is an object, lies in a cell
 //! ([`mp_session::Cell`]), and a frame in the stream says when it comes. A pipe has 16 cells for each way; who finds them all taken waits as
@@ -71,11 +71,12 @@ impl End {
         })
     }
 
-    /// Sends a message by way of a cell. `false`: the deadline came first.
+    /// Sends a message by way of a cell, with the codec for its frame. `false`: the deadline came first.
     pub(crate) fn send_message(
         &self,
         _turn: &Turn<'_>,
         message: &Message,
+        codec: u8,
         deadline: Deadline,
     ) -> Result<bool> {
         let Some(index) = self.wait_for(HEAD, deadline, || self.free_cell())? else { return Ok(false) };
@@ -84,7 +85,7 @@ impl End {
         self.out.note().store(tail << 8 | (index + 1), SeqCst);
         let put = Object::put_into(self.object.session(), cell, seen, message.as_object());
         if let Ok(true) = put {
-            let frame = Frame { length: index as u32, kind: Kind::Cell, codec: 0, tag: seen.lap as u16 };
+            let frame = Frame { length: index as u32, kind: Kind::Cell, codec, tag: seen.lap as u16 };
             self.publish(tail, frame, &[]);
         }
         self.out.note().store(0, SeqCst);

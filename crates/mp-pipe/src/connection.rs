@@ -16,7 +16,7 @@ use crate::errors::{RecvIntoError, SendError};
 use crate::receive::{Buffer, Received};
 
 /// The codec number of messages that were sent as bytes.
-const BYTES: u8 = 0xFF;
+pub(crate) const BYTES: u8 = 0xFF;
 /// A scratch buffer larger than this is not kept.
 const KEEP: usize = 64 << 10;
 /// How many bytes a pipe holds each way unless it is told otherwise.
@@ -172,7 +172,9 @@ impl Connection {
     /// [`Error::Disconnected`] when nobody has the other end.
     ///
     /// # Blocking
-    /// While the pipe is full. A message larger than half of the pipe goes through it piece by piece, and the call returns when the last one is in.
+    /// While the pipe is full. A message from 32 KiB to 4 MiB that is large for the pipe (a quarter of it) lies in memory of the session's until it is
+    /// received; 16 of them are on their way at most. One that is larger than that and than half of the pipe goes through it piece by piece, and the
+    /// call returns when the last one is in.
     pub fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
         self.end.send(BYTES, bytes, Deadline::Never).map(|_| ())
     }

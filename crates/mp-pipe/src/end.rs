@@ -7,12 +7,13 @@
 //! at the other end's wait word (the reader only if `need` says that a writer wants the room). The sleeper enters the word
 //! first and then looks again. So of two that cross one sees the other.
 
+use std::ops::RangeInclusive;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use mp_session::primitive::{AtomicU64, Ordering::*};
 use mp_session::{Blueprint, Kind as ObjectKind, Message, Object, Role, Session, Shape, ThreadId};
-use mp_wire::{Error, Result};
+use mp_wire::{Codec, Error, Result};
 use parking_lot::Mutex;
 
 use crate::cells;
@@ -28,6 +29,9 @@ const CAPACITY: usize = 0;
 /// The capacities that there are, in bytes.
 const SMALLEST: u64 = 4 << 10;
 const LARGEST: u64 = 1 << 30;
+/// Messages of so many bytes that are not small for the pipe go by way of an object, of which there are as many on their way as there are cells:
+/// through the ring a large one would have its writer and its reader wait for each other.
+const AT_ONCE: RangeInclusive<usize> = 32 << 10..=4 << 20;
 
 /// One end of a pipe.
 #[derive(Debug)]
@@ -152,8 +156,32 @@ impl End {
         Error::Disconnected { what: "pipe".into(), who, how }
     }
 
-    /// Sends bytes as one message. `false`: the deadline came first, and nothing was sent.
+    /// Sends bytes as one message, the way that suits their size. `false`: the deadline came first, and nothing was sent.
+    #[inline]
     pub(crate) fn send(&self, codec: u8, payload: &[u8], deadline: Deadline) -> Result<bool> {
+        if AT_ONCE.contains(&payload.len())
+            && payload.len() as u64 > self.out.capacity() / 4
+            && let Some(sent) = self.send_at_once(codec, payload, deadline)
+        {
+            return sent;
+        }
+        self.send_through(codec, payload, deadline)
+    }
+
+    /// By way of an object, with a copy on each side that do not wait for each other. `None`: memory is short, so it has to go through
+    /// the stream.
+    #[cold]
+    fn send_at_once(&self, codec: u8, payload: &[u8], deadline: Deadline) -> Option<Result<bool>> {
+        let coded = Codec::try_from(codec).unwrap_or(Codec::Plain);
+        let message = Message::pack(self.object.session(), coded, payload, Vec::new()).ok()?;
+        Some(match self.turn_to_write(deadline) {
+            Ok(Some(turn)) => self.send_message(&turn, &message, codec, deadline),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn send_through(&self, codec: u8, payload: &[u8], deadline: Deadline) -> Result<bool> {
         let Some(turn) = self.turn_to_write(deadline)? else { return Ok(false) };
         if !self.goes_in_parts(payload) {
             let size = size_of_frame(payload.len() as u64);
@@ -176,7 +204,7 @@ impl End {
     /// Sends a message of the session. `false`: the deadline came first.
     pub(crate) fn send_object(&self, message: &Message, deadline: Deadline) -> Result<bool> {
         match self.turn_to_write(deadline)? {
-            Some(turn) => self.send_message(&turn, message, deadline),
+            Some(turn) => self.send_message(&turn, message, 0, deadline),
             None => Ok(false),
         }
     }

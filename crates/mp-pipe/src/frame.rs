@@ -12,7 +12,7 @@
 //! | `FIRST` | the length of a message (8 bytes) that is too large for one frame, and its first part |
 //! | `MORE` | a part of it |
 //! | `LAST` | the last part of it |
-//! | `CELL` | nothing; the length is the number of the cell that holds the message, the tag its lap ([`crate::cells`]) |
+//! | `CELL` | nothing; the length is the number of the cell that holds the message, the tag its lap ([`crate::cells`]); the codec is that of bytes, or nothing |
 //!
 //! A message in parts is never mixed with another: its writer has the turn until `LAST`. If it dies before that, `WHOLE`, `FIRST`, `CELL`
 //! or the end of the stream come in the place of the next part, and the reader knows (*torn*).

@@ -4,6 +4,7 @@ use mp_session::primitive::Ordering::*;
 use mp_session::{Message, ThreadId};
 use mp_wire::{Error, Result};
 
+use crate::connection::BYTES;
 use crate::deadline::Deadline;
 use crate::end::End;
 use crate::frame::{Frame, HEAD, Kind};
@@ -47,6 +48,18 @@ impl Buffer<'_> {
         self.vec.clear();
         end.incoming.read_onto(at, length, self.vec);
         Received::Bytes(frame.codec)
+    }
+
+    /// Bytes that came as an object.
+    fn object(&mut self, message: &Message) -> Result<Received> {
+        let (_, bytes) = message.payload()?;
+        if let Some(slice) = self.slice.as_mut().and_then(|slice| slice.get_mut(..bytes.len())) {
+            slice.copy_from_slice(bytes);
+            return Ok(Received::InSlice(bytes.len()));
+        }
+        self.vec.clear();
+        self.vec.extend_from_slice(bytes);
+        Ok(Received::Bytes(BYTES))
     }
 
     fn parts(&mut self, partial: Partial) -> Received {
@@ -97,7 +110,10 @@ impl End {
                     let message = self.announced(frame)?;
                     self.advance(head, frame);
                     if let Some(message) = message {
-                        return Ok(Some(Received::Message(message)));
+                        let bytes = frame.codec == BYTES;
+                        let received =
+                            if bytes { buffer.object(&message)? } else { Received::Message(message) };
+                        return Ok(Some(received));
                     }
                 }
                 Kind::First => self.begin_parts(head, frame)?,

@@ -27,7 +27,7 @@
 //! | either, the last at its end | a role that nobody holds | `Disconnected`, after what is left was read |
 //!
 //! *whole-or-cell*: a message that fits is one frame. One with handles, which only an object of the session can carry, is one frame
-//! that names a cell.
+//! that names a cell, and so is one of up to some mebibytes that is large for the pipe.
 
 use std::ptr::NonNull;
 
