@@ -48,6 +48,7 @@
 //! | `board`, `lease`, `channel/leasing` | messages that come back if their consumer dies |
 //! | `rings` | growing and closing: what follows a ring |
 //! | `ring` | which cell is next, and what a death leaves in it |
+//! | `channel/words`, `ring/bytes` | the short way of numbers and bytes, when nothing is in the way |
 //! | `position` | counting without division |
 //! | `tasks`, `joinable` | what was got and is not done |
 //! | `sorted`, `segment`, `heap`, `rank`, `priority`, `lifo` | another order than that of the puts |

@@ -132,9 +132,9 @@ impl Parcel {
         (self.len as u16) << 2 | u16::from(u8::from(self.codec))
     }
 
-    /// The note of a word of so many bytes, as plain data.
+    /// The note of so many bytes of plain data.
     #[inline]
-    pub(crate) fn note_of_word(len: usize) -> u16 {
+    pub(crate) fn plain_note(len: usize) -> u16 {
         (len as u16) << 2 | u16::from(u8::from(Codec::Plain))
     }
 
@@ -142,7 +142,7 @@ impl Parcel {
     #[inline]
     pub(crate) fn word_in(note: u16) -> Option<usize> {
         let len = Parcel::len_in(note);
-        (len <= 8 && note == Parcel::note_of_word(len)).then_some(len)
+        (len <= 8 && note == Parcel::plain_note(len)).then_some(len)
     }
 
     /// A word that was taken.
@@ -170,11 +170,8 @@ impl Parcel {
             words.iter().enumerate().for_each(|(i, word)| put(i, *word));
             return;
         }
-        let (whole, rest) = self.long[..self.len].as_chunks::<8>();
-        whole.iter().enumerate().for_each(|(i, eight)| put(i, u64::from_ne_bytes(*eight)));
-        if !rest.is_empty() {
-            put(whole.len(), word_of(rest));
-        }
+        // SAFETY: as above.
+        unsafe { copy_out(&self.long[..self.len], to) }
     }
 
     /// Copies the inline bytes that a note tells of from where they are.
@@ -236,6 +233,39 @@ fn give_back(to: &'static std::thread::LocalKey<Cell<Vec<u8>>>, buffer: Vec<u8>)
         // A thread that is ending has no more use for it.
         let _ = to.try_with(|kept| kept.set(buffer));
     }
+}
+
+/// Copies bytes to where they travel.
+///
+/// # Safety
+/// As many words as hold the bytes may be used at `to`, as atomics.
+#[inline]
+pub(crate) unsafe fn copy_out(bytes: &[u8], to: NonNull<AtomicU64>) {
+    // SAFETY: by the caller's promise.
+    let put = |i: usize, word: u64| unsafe { to.add(i).as_ref() }.store(word, Relaxed);
+    let (whole, rest) = bytes.as_chunks::<8>();
+    whole.iter().enumerate().for_each(|(i, eight)| put(i, u64::from_ne_bytes(*eight)));
+    if !rest.is_empty() {
+        put(whole.len(), word_of(rest));
+    }
+}
+
+/// Copies bytes from where they travel. What they are shows only when they were taken.
+///
+/// # Safety
+/// As many words as hold the bytes may be used at `from`, as atomics.
+#[inline]
+pub(crate) unsafe fn copy_in(from: NonNull<AtomicU64>, len: usize) -> Vec<u8> {
+    let words = len.div_ceil(8);
+    let mut bytes = Vec::<u8>::with_capacity(words * 8);
+    for (i, eight) in bytes.spare_capacity_mut().as_chunks_mut::<8>().0.iter_mut().take(words).enumerate() {
+        // SAFETY: by the caller's promise.
+        let word = unsafe { from.add(i).as_ref() }.load(Relaxed);
+        *eight = word.to_ne_bytes().map(std::mem::MaybeUninit::new);
+    }
+    // SAFETY: `words * 8` bytes, which are `len` at least, have just been written.
+    unsafe { bytes.set_len(len) };
+    bytes
 }
 
 fn word_of(rest: &[u8]) -> u64 {

@@ -107,10 +107,12 @@ impl<T: Message> Receiver<T> {
     /// # Ok::<(), mp_queue::Error>(())
     /// ```
     pub fn get_many(&self, max: usize) -> Result<Vec<T>> {
+        /// Room made at first: more is made for who gets more.
+        const AT_ONCE: usize = 128;
         if max == 0 {
             return Ok(Vec::new());
         }
-        let mut values = Vec::new();
+        let mut values = Vec::with_capacity(max.min(AT_ONCE));
         let mut trouble = None;
         let mut taken = 0;
         let mut parcel = Parcel::empty();
@@ -223,11 +225,13 @@ impl<T: Message> Receiver<T> {
         }
     }
 
-    /// A value that is a word, if one is there and nothing in the way.
+    /// A value that is a word or bytes, if one is there and nothing in the way.
     #[inline]
     fn take_word(&self) -> Option<Result<T>> {
         if !mp_wire::is_word::<T>() {
-            return None;
+            let value = self.channel.take_bytes_quietly()?;
+            self.channel.make_known_taken(1);
+            return Some(value);
         }
         self.channel.take_word().map(|word| self.word_value(word))
     }

@@ -51,6 +51,7 @@
 //! A `TAKEN` cell is stepped over by other consumers, a `CLAIMED` one is not: a later message of the same producer
 //! must not overtake. A cell that is taken for long (its thread was stopped just there) holds up producers one lap later.
 
+mod bytes;
 mod looking;
 
 use mp_session::primitive::{AtomicU64, Ordering::*};
@@ -91,6 +92,8 @@ pub(crate) struct Ring {
     base: NonNull<u8>,
     count: u64,
     stride: u64,
+    /// Where the tail hint is.
+    tail: u64,
 }
 
 // SAFETY: `base` points to the bytes of `object`, which stay mapped as long as it is held; they are used as atomics, and
@@ -169,7 +172,7 @@ impl Ring {
         {
             return Err(damaged());
         }
-        Ok(Ring { object, base, count, stride })
+        Ok(Ring { object, base, count, stride, tail: tail_at(count, stride) })
     }
 
     pub(crate) fn object(&self) -> &Object {
@@ -205,7 +208,7 @@ impl Ring {
 
     #[inline]
     fn tail(&self) -> &AtomicU64 {
-        self.word(tail_at(self.count, self.stride))
+        self.word(self.tail)
     }
 
     #[inline]
@@ -303,7 +306,7 @@ impl Ring {
                 if !next.is_free_in(self.cell(next).state_bits()) {
                     return false;
                 }
-                if cell.put_word(CellState::unpack(seen), Parcel::note_of_word(len), word) {
+                if cell.put_word(CellState::unpack(seen), Parcel::plain_note(len), word) {
                     Ring::advance(self.tail(), start, next);
                     return true;
                 }

@@ -57,7 +57,7 @@ impl<T: Message> Sender<T> {
     /// A message is in the queue completely or not at all. Who waits for room behind a consumer that was killed in
     /// the middle of its get goes on as soon as that is cleared up.
     pub fn put(&self, value: T) -> Result<()> {
-        if mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word(word)) {
+        if self.channel.put_plain(&value) {
             return Ok(());
         }
         self.put_parcel(&value)
@@ -75,7 +75,7 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Error::Full`], and those of [`Sender::put`], with the value.
     pub fn try_put(&self, value: T) -> Result<(), PutError<T>> {
-        if mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word(word)) {
+        if self.channel.put_plain(&value) {
             return Ok(());
         }
         let mut parcel = Parcel::empty();
@@ -100,7 +100,7 @@ impl<T: Message> Sender<T> {
     ///
     /// While a bounded queue is full, until the time is up.
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
-        if mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word(word)) {
+        if self.channel.put_plain(&value) {
             return Ok(());
         }
         let mut parcel = Parcel::empty();
@@ -143,7 +143,7 @@ impl<T: Message> Sender<T> {
         }
         let mut untold = Untold(&self.channel, 0);
         for value in values {
-            if !mp_wire::encode_word(&value).is_some_and(|word| self.channel.put_word_quietly(word)) {
+            if !self.channel.put_plain_quietly(&value, false) {
                 let mut parcel = Parcel::empty();
                 self.channel.pack(&mut parcel, &value)?;
                 if !self.channel.put_quietly(&parcel)? {

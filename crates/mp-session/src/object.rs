@@ -36,11 +36,13 @@ struct Held {
     generation: u64,
     role: Role,
     record: u64,
+    /// Where the entry is: looked up once, for each look at a word of the object begins here.
+    entry: NonNull<Entry>,
     /// Address and length of the object's bytes; they stay where they are as long as the reference exists.
     bytes: Option<(NonNull<u8>, u64)>,
 }
 
-// SAFETY: the pointer is to session memory, which any thread may use; exclusive use of the bytes is up to the types
+// SAFETY: the pointers are to session memory, which any thread may use; exclusive use of the bytes is up to the types
 // built on top, as told at `Object::bytes`.
 unsafe impl Send for Held {}
 // SAFETY: as above.
@@ -178,7 +180,8 @@ impl Object {
         } else {
             ground.region.bytes(offset, size).map(|p| (p, size))
         };
-        Object(Arc::new(Held { session: session.clone(), index, generation, role, record, bytes }))
+        let entry = NonNull::from(entry);
+        Object(Arc::new(Held { session: session.clone(), index, generation, role, record, entry, bytes }))
     }
 
     /// Another handle for what the word at `from` owns, which must stay so meanwhile.
@@ -217,7 +220,8 @@ impl Object {
 
     #[inline]
     fn entry(&self) -> &Entry {
-        self.0.session.0.ground.entry(self.0.index)
+        // SAFETY: an entry of the session that `Held` keeps mapped; atomics only.
+        unsafe { self.0.entry.as_ref() }
     }
 
     /// The session that it lives in.
@@ -277,7 +281,7 @@ impl Object {
     /// How many processes' handles, messages and objects hold it in that role.
     #[inline]
     pub fn holders(&self, role: Role) -> u64 {
-        self.0.session.0.holders(self.0.index, role)
+        crate::refs::count(self.entry().refs[role as usize].load(SeqCst))
     }
 
     /// Who died last of those who held it in that role, and how.

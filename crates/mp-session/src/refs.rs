@@ -40,6 +40,7 @@ pub(crate) struct Tag {
     pub(crate) sequence: u32,
 }
 
+#[inline]
 pub(crate) fn count(word: u64) -> u64 {
     word >> COUNT_SHIFT
 }

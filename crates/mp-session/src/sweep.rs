@@ -357,12 +357,6 @@ impl Inner {
             .map_or_else(String::new, MemberSlot::name);
         Some((mp_wire::Ident { pid, name }, how))
     }
-
-    /// Counts of a role of an object.
-    #[inline]
-    pub(crate) fn holders(&self, index: u32, role: Role) -> u64 {
-        crate::refs::count(self.ground.entry(index).refs[role as usize].load(SeqCst))
-    }
 }
 
 /// Frees a place whose process could not be started. `false`: a process has taken it after all.

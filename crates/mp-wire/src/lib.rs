@@ -68,7 +68,7 @@ pub use crate::message::Message;
 pub use crate::outcome::Outcome;
 pub use crate::output::Output;
 pub use crate::panic_report::PanicReport;
-pub use crate::plain::{as_bytes, decode_word, encode_word, is_plain, is_word};
+pub use crate::plain::{as_bytes, decode_word, encode_word, from_bytes, is_bytes, is_plain, is_word};
 #[cfg(feature = "cbor")]
 pub use crate::wrappers::Cbor;
 #[cfg(feature = "json")]

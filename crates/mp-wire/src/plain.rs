@@ -135,6 +135,38 @@ pub fn as_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
     value.downcast_ref::<Box<[u8]>>().map(|bytes| &**bytes)
 }
 
+/// Whether a value of this type is bytes or text, and can be made of its bytes without copying them ([`from_bytes`]).
+#[inline]
+pub fn is_bytes<T: 'static>() -> bool {
+    use std::any::TypeId;
+    TypeId::of::<T>() == TypeId::of::<Vec<u8>>() || TypeId::of::<T>() == TypeId::of::<String>()
+}
+
+/// The value that [`as_bytes`] gave these bytes of. The bytes come back if they are none: of another type, or no text.
+///
+/// # Errors
+/// The bytes.
+#[inline]
+pub fn from_bytes<T: 'static>(bytes: Vec<u8>) -> Result<T, Vec<u8>> {
+    let mut slot: Option<T> = None;
+    let target: &mut dyn Any = &mut slot;
+    let left = if let Some(target) = target.downcast_mut::<Option<Vec<u8>>>() {
+        *target = Some(bytes);
+        Vec::new()
+    } else if let Some(target) = target.downcast_mut::<Option<String>>() {
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                *target = Some(text);
+                Vec::new()
+            }
+            Err(e) => e.into_bytes(),
+        }
+    } else {
+        bytes
+    };
+    slot.ok_or(left)
+}
+
 /// Reads a value if its type is plain.
 #[inline]
 pub(crate) fn decode<T: 'static>(bytes: &[u8]) -> Option<Result<T, Reason>> {
@@ -339,5 +371,10 @@ mod tests {
         assert_eq!(encode_word(&1_u128), None);
         assert_eq!(as_bytes(&"text".to_owned()), Some(&b"text"[..]));
         assert_eq!(as_bytes(&7_u64), None);
+        assert_eq!(from_bytes::<String>(b"text".to_vec()), Ok("text".to_owned()));
+        assert_eq!(from_bytes::<Vec<u8>>(vec![0xFF]), Ok(vec![0xFF]));
+        assert_eq!(from_bytes::<String>(vec![0xFF]), Err(vec![0xFF]));
+        assert_eq!(from_bytes::<u64>(vec![1]), Err(vec![1]));
+        assert!(is_bytes::<String>() && is_bytes::<Vec<u8>>() && !is_bytes::<u64>());
     }
 }
