@@ -14,7 +14,7 @@
 //! | who dies | when | what callers see |
 //! |---|---|---|
 //! | the server | before it took the request | nothing: the next server takes it |
-//! | | after it took it | the sender of the reply goes with it: [`Error::Died`], with who it was |
+//! | | after it took it | the sender of the reply goes with it: [`Error::Died`], with who it was if it had begun to read it |
 //! | | after it answered | the answer |
 //! | the server, again and again, before it has answered anything | | [`Error::Broken`]: the host gives up |
 //! | the host's process | any time | its server dies with it; the lock is to be had: [`Error::Disconnected`] |
@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use mp_process::Process;
 use mp_queue::{Receiver, Sender};
 use mp_sync::{Event, Lock};
-use mp_wire::{Departure, Error, Message, Result};
+use mp_wire::{Departure, Error, Ident, Message, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{Dict, Value};
@@ -129,6 +129,11 @@ impl<S: Service> Hosted<S> {
             Err(Error::Empty) => Err(self.why(self.gone())),
             Err(Error::Disconnected { who: Some(who), how, .. }) => {
                 Err(self.why(Error::Died { who, how: how.unwrap_or(Departure::Unknown) }))
+            }
+            // *taken-unread*: it died with the request in its hands, before it had the sender in it: that went with a message, which has no
+            // name. As long as the host lives there is nothing else that this can be.
+            Err(Error::Disconnected { .. }) if self.life.locked() => {
+                Err(self.why(Error::Died { who: Ident::new(0, name::<S>()), how: Departure::Unknown }))
             }
             Err(Error::Disconnected { .. }) => Err(self.why(self.gone())),
             Err(error) => Err(error),
